@@ -1,0 +1,91 @@
+"""The log: topics of keyed records in partitions, tables, and positions. Bytes only.
+
+Law: one `commit` lands whole or not at all: records, table entries and positions
+together. What `commit` returned from is durable. Offsets in a partition only grow.
+A batch that fails leaves no trace. There is only the batch form.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+
+class Append(NamedTuple):
+    """A record to append. `value` None is a tombstone."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+class Stored(NamedTuple):
+    """A record as read; `timestamp` is the commit's, in milliseconds since 1970 UTC."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+    timestamp: int
+
+
+class TableWrite(NamedTuple):
+    """An entry of a table (a compacted internal topic); `value` None removes it."""
+
+    table: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+class PositionWrite(NamedTuple):
+    """Move position `name` from `expected` (None: not there yet) to `value`."""
+
+    name: str
+    expected: bytes | None
+    value: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit writes."""
+
+    appends: list[Append] = field(default_factory=list)
+    tables: list[TableWrite] = field(default_factory=list)
+    positions: list[PositionWrite] = field(default_factory=list)
+
+
+class Log(Protocol):
+    """See the module's law. Every method may raise `LogError`."""
+
+    def create_topic(self, name: str, partitions: int) -> None:
+        """Make a topic; the same again is nothing; another partition count is refused."""
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and its records; a missing one is nothing."""
+
+    def topics(self) -> Mapping[str, int]:
+        """Partition count by topic."""
+
+    def commit(self, batch: Batch) -> None:
+        """Land the batch; `PositionMoved` and nothing written where a position is not as expected."""
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
+        """At most `limit` records with offset ≥ `offset`, in order; empty at the end."""
+
+    def end(self, topic: str, partition: int) -> int:
+        """The offset the next record will get."""
+
+    def position(self, name: str) -> bytes | None:
+        """The committed value of a position."""
+
+    def positions(self, prefix: str) -> Mapping[str, bytes]:
+        """All positions whose name starts with `prefix`."""
+
+    def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The table's values for those keys that have one."""
+
+    def scan(self, table: str, partition: int, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """Entries with key > `after`, in key order, at most `limit`."""
+
+    def close(self) -> None:
+        """Give back files; safe to call twice."""
