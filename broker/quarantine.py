@@ -1,0 +1,85 @@
+"""The quarantine topic: what could not be collected or shared, sealed, with what to do.
+
+Law: nothing is lost and nothing shows. A quarantined record keeps the original
+bytes, but only inside the seal; reason, place and remedy hold no value of a record.
+"""
+
+import base64
+import json
+import os
+from dataclasses import dataclass
+
+from broker.errors import SealError
+from broker.log.interface import Append, Log, Stored
+from broker.log.topics import partition_of
+from broker.model import Dataset
+from broker.seal import Sealer
+
+NO_SCHEMA = 0
+"""The schema id of a quarantine envelope: its body is JSON, not Avro."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One entry. `reason` is a code, `where` the place (`dibao-01.csv:17`, an offset),
+    `mend` what to do; `raw` the original bytes, never shown."""
+
+    reason: str
+    source: str
+    where: str
+    mend: str
+    raw: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Quarantined({self.reason!r}, {self.source!r}, {self.where!r}, {len(self.raw)} bytes)"
+
+
+class Quarantine:
+    """Writes and reads the quarantine topic of one dataset."""
+
+    def __init__(self, dataset: Dataset, sealer: Sealer) -> None:
+        self._topic = dataset.quarantine_topic
+        self._partitions = dataset.partitions
+        self._sealer = sealer
+
+    def append(self, entry: Quarantined) -> Append:
+        """The sealed record to put into the caller's batch."""
+        body = json.dumps(
+            {
+                "reason": entry.reason,
+                "source": entry.source,
+                "where": entry.where,
+                "mend": entry.mend,
+                "raw": base64.b64encode(entry.raw).decode("ascii"),
+            },
+            ensure_ascii=False,
+        ).encode()
+        key = os.urandom(16)
+        sealed = self._sealer.seal(self._topic, key, NO_SCHEMA, body)
+        return Append(self._topic, partition_of(key, self._partitions), key, sealed)
+
+    def open(self, stored: Stored) -> Quarantined:
+        """The entry of a stored record; `SealError` where it cannot be opened."""
+        if stored.value is None:
+            raise SealError("a quarantine record has no value", where=self._topic)
+        body = json.loads(self._sealer.open(self._topic, stored.key, stored.value).body)
+        return Quarantined(
+            reason=body["reason"],
+            source=body["source"],
+            where=body["where"],
+            mend=body["mend"],
+            raw=base64.b64decode(body["raw"]),
+        )
+
+    def entries(self, log: Log, limit: int = 1000) -> list[tuple[int, int, Quarantined]]:
+        """(partition, offset, entry) of at most `limit` entries, partition by partition."""
+        found: list[tuple[int, int, Quarantined]] = []
+        if self._topic not in log.topics():
+            return found
+        for partition in range(self._partitions):
+            offset = 0
+            while len(found) < limit and (batch := log.read(self._topic, partition, offset, 500)):
+                for stored in batch[: limit - len(found)]:
+                    found.append((partition, stored.offset, self.open(stored)))
+                offset = batch[-1].offset + 1
+        return found
