@@ -1,0 +1,266 @@
+"""The embedded log: one SQLite file in WAL mode, no server.
+
+Law: see `interface`. Offsets stand in a row of their own and never go back, not even
+when records are removed. Commits are durable (`synchronous=FULL`); several threads may
+use one log, one at a time; several processes may open one file.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from broker.errors import LogError, LogFull, PositionMoved, UnknownTopic
+from broker.log.interface import Append, Batch, Stored, TableWrite
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS topic (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
+  partitions INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS head (topic INTEGER NOT NULL, partition INTEGER NOT NULL,
+  next INTEGER NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS record (topic INTEGER NOT NULL, partition INTEGER NOT NULL,
+  offset INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, timestamp INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS entry (tab INTEGER NOT NULL, partition INTEGER NOT NULL,
+  key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, partition, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+_KEYS_A_QUERY = 500
+
+
+class EmbeddedLog:
+    """A `Log` in the file `path`; its folder is made, readable by the owner alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._tables: dict[str, int] = {}
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._translated():
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")
+            self._db.execute("PRAGMA cache_size=-32768")
+            self._db.executescript(_SCHEMA)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Foreign errors become ours; their text, which may hold data, is dropped."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            where = str(self._path)
+            if code == sqlite3.SQLITE_FULL:
+                raise LogFull(
+                    "no space left for the log", where=where, mend="free space, then run again"
+                ) from None
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise LogError(
+                    "the log file is damaged", where=where, mend="restore it from a backup"
+                ) from None
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise LogError(
+                    "the log is locked by another process", where=where, mend="try again"
+                ) from None
+            raise LogError(
+                f"the log cannot be used (SQLite code {code})",
+                where=where,
+                mend="check the disk and the file's rights",
+            ) from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def create_topic(self, name: str, partitions: int) -> None:
+        """See `Log`."""
+        known = self.topics().get(name)
+        if known is None:
+            with self._writing() as db:
+                db.execute(
+                    "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, ?)",
+                    (name, partitions),
+                )
+            known = self.topics()[name]
+        if known != partitions:
+            raise LogError(
+                f"topic {name} has {known} partitions, not {partitions}",
+                mend="a topic's partition count never changes",
+            )
+
+    def delete_topic(self, name: str) -> None:
+        """See `Log`."""
+        with self._writing() as db:
+            row = db.execute("SELECT id FROM topic WHERE name=?", (name,)).fetchone()
+            if row:
+                db.execute("DELETE FROM record WHERE topic=?", row)
+                db.execute("DELETE FROM head WHERE topic=?", row)
+                db.execute("DELETE FROM topic WHERE id=?", row)
+
+    def topics(self) -> Mapping[str, int]:
+        """See `Log`."""
+        with self._lock, self._translated():
+            return dict(self._db.execute("SELECT name, partitions FROM topic").fetchall())
+
+    def commit(self, batch: Batch) -> None:
+        """See `Log`."""
+        with self._writing() as db:
+            for move in batch.positions:
+                row = db.execute("SELECT value FROM position WHERE name=?", (move.name,)).fetchone()
+                if (row[0] if row else None) != move.expected:
+                    raise PositionMoved(
+                        f"position {move.name} was moved by another writer",
+                        mend="read it again and start from there",
+                    )
+                db.execute(
+                    "INSERT OR REPLACE INTO position (name, value) VALUES (?, ?)",
+                    (move.name, move.value),
+                )
+            self._append(db, batch.appends)
+            self._write_tables(db, batch.tables)
+
+    def _append(self, db: sqlite3.Connection, appends: Sequence[Append]) -> None:
+        groups: dict[tuple[str, int], list[Append]] = defaultdict(list)
+        for one in appends:
+            groups[one.topic, one.partition].append(one)
+        now = time.time_ns() // 1_000_000
+        for (name, partition), records in groups.items():
+            topic = self._topic(db, name, partition)
+            start = self._next(db, topic, partition)
+            db.executemany(
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (topic, partition, offset, record.key, record.value, now)
+                    for offset, record in enumerate(records, start)
+                ),
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO head VALUES (?, ?, ?)",
+                (topic, partition, start + len(records)),
+            )
+
+    def _write_tables(self, db: sqlite3.Connection, writes: Sequence[TableWrite]) -> None:
+        puts: list[tuple[int, int, bytes, bytes]] = []
+        removals: list[tuple[int, int, bytes]] = []
+        last = {(one.table, one.partition, one.key): one.value for one in writes}
+        ids: dict[str, int] = {}
+        for (table, partition, key), value in last.items():
+            if table not in ids:
+                db.execute("INSERT OR IGNORE INTO tables (name) VALUES (?)", (table,))
+                ids[table] = db.execute("SELECT id FROM tables WHERE name=?", (table,)).fetchone()[0]
+            if value is None:
+                removals.append((ids[table], partition, key))
+            else:
+                puts.append((ids[table], partition, key, value))
+        db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", puts)
+        db.executemany("DELETE FROM entry WHERE tab=? AND partition=? AND key=?", removals)
+
+    def _topic(self, db: sqlite3.Connection, name: str, partition: int) -> int:
+        row = db.execute("SELECT id, partitions FROM topic WHERE name=?", (name,)).fetchone()
+        if row is None or not 0 <= partition < row[1]:
+            raise UnknownTopic(f"there is no partition {partition} of topic {name}")
+        return int(row[0])
+
+    def _next(self, db: sqlite3.Connection, topic: int, partition: int) -> int:
+        row = db.execute(
+            "SELECT next FROM head WHERE topic=? AND partition=?", (topic, partition)
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
+        """See `Log`."""
+        with self._lock, self._translated():
+            topic_id = self._topic(self._db, topic, partition)
+            rows = self._db.execute(
+                "SELECT offset, key, value, timestamp FROM record"
+                " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
+                (topic_id, partition, offset, limit),
+            ).fetchall()
+        return [Stored(*row) for row in rows]
+
+    def end(self, topic: str, partition: int) -> int:
+        """See `Log`."""
+        with self._lock, self._translated():
+            return self._next(self._db, self._topic(self._db, topic, partition), partition)
+
+    def position(self, name: str) -> bytes | None:
+        """See `Log`."""
+        with self._lock, self._translated():
+            row = self._db.execute("SELECT value FROM position WHERE name=?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def positions(self, prefix: str) -> Mapping[str, bytes]:
+        """See `Log`."""
+        with self._lock, self._translated():
+            rows = self._db.execute(
+                "SELECT name, value FROM position WHERE substr(name, 1, ?)=? ORDER BY name",
+                (len(prefix), prefix),
+            ).fetchall()
+        return dict(rows)
+
+    def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """See `Log`."""
+        wanted = list(keys)
+        found: dict[bytes, bytes] = {}
+        with self._lock, self._translated():
+            table_id = self._table(table)
+            if table_id is None:
+                return found
+            for start in range(0, len(wanted), _KEYS_A_QUERY):
+                page = wanted[start : start + _KEYS_A_QUERY]
+                marks = ",".join("?" * len(page))
+                found.update(
+                    self._db.execute(
+                        "SELECT key, value FROM entry WHERE tab=? AND partition=?"
+                        f" AND key IN ({marks})",
+                        (table_id, partition, *page),
+                    ).fetchall()
+                )
+        return found
+
+    def scan(
+        self, table: str, partition: int, after: bytes, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """See `Log`."""
+        with self._lock, self._translated():
+            table_id = self._table(table)
+            if table_id is None:
+                return []
+            return self._db.execute(
+                "SELECT key, value FROM entry WHERE tab=? AND partition=? AND key>?"
+                " ORDER BY key LIMIT ?",
+                (table_id, partition, after, limit),
+            ).fetchall()
+
+    def _table(self, name: str) -> int | None:
+        if name not in self._tables:
+            row = self._db.execute("SELECT id FROM tables WHERE name=?", (name,)).fetchone()
+            if row is None:
+                return None
+            self._tables[name] = row[0]
+        return self._tables[name]
+
+    def close(self) -> None:
+        """See `Log`."""
+        with self._lock:
+            self._db.close()

@@ -1,0 +1,32 @@
+"""Names of topics and tables, and the partition of a key.
+
+Law: a topic's name tells department, dataset and share, never a consumer or a person;
+the partition is a function of the key alone, the same with every engine and transport.
+"""
+
+import zlib
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a collected key; the partition count is fixed for a dataset's life."""
+    return zlib.crc32(key) % partitions
+
+
+def shared_topic(dataset: str, share: str) -> str:
+    """The shared topic 共享主题 of a share."""
+    return f"shared.{dataset}.{share}"
+
+
+def owners_table(dataset: str) -> str:
+    """Owner, `updated_at` and row hash by collected key."""
+    return f"owners.{dataset}"
+
+
+def membership_table(dataset: str) -> str:
+    """Interned set of shares by collected key."""
+    return f"membership.{dataset}"
+
+
+def share_sets_table(dataset: str) -> str:
+    """The interned sets themselves."""
+    return f"membership.{dataset}.sets"

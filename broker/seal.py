@@ -1,0 +1,72 @@
+"""Sealing: what rests in the log is encrypted and bound to its place.
+
+Law: a sealed record opens only under the topic and key it was sealed for; the writer's
+schema id stands in the envelope and is authenticated with them. AES-256-GCM with a
+random 96-bit nonce (NIST SP 800-38D).
+
+Envelope: version (1 byte) · schema id (4, big-endian) · nonce (12) · ciphertext and tag.
+"""
+
+import os
+import struct
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from broker.errors import SealError
+from broker.keyring import Keyring
+
+_VERSION = 1
+_HEADER = struct.Struct(">BI")
+_NONCE = 12
+_TAG = 16
+_KEY = "seal"
+
+
+class Opened(NamedTuple):
+    """An opened record: the writer's schema id and the Avro body."""
+
+    schema_id: int
+    body: bytes
+
+
+class Sealer:
+    """Seals and opens with the keyring's sealing key."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._aead = AESGCM(keyring.ensure(_KEY))
+
+    def __repr__(self) -> str:
+        return "Sealer()"
+
+    def seal(self, topic: str, key: bytes, schema_id: int, body: bytes) -> bytes:
+        """The envelope of `body` for this topic and key."""
+        header = _HEADER.pack(_VERSION, schema_id)
+        nonce = os.urandom(_NONCE)
+        return header + nonce + self._aead.encrypt(nonce, body, _bound(header, topic, key))
+
+    def open(self, topic: str, key: bytes, sealed: bytes) -> Opened:
+        """What was sealed for this topic and key; `SealError` for anything else."""
+        start = _HEADER.size + _NONCE
+        if len(sealed) < start + _TAG or sealed[0] != _VERSION:
+            raise _unopened(topic)
+        header, nonce = sealed[: _HEADER.size], sealed[_HEADER.size : start]
+        try:
+            body = self._aead.decrypt(nonce, sealed[start:], _bound(header, topic, key))
+        except InvalidTag:
+            raise _unopened(topic) from None
+        return Opened(_HEADER.unpack(header)[1], body)
+
+
+def _bound(header: bytes, topic: str, key: bytes) -> bytes:
+    name = topic.encode()
+    return header + len(name).to_bytes(2, "big") + name + key
+
+
+def _unopened(topic: str) -> SealError:
+    return SealError(
+        "a sealed record cannot be opened",
+        where=topic,
+        mend="check that the keyring is the one in use when it was written",
+    )

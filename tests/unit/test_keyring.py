@@ -1,0 +1,65 @@
+"""The keyring and the seal."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.errors import KeyringError, SealError
+from broker.keyring import Keyring
+from broker.pseudonym import Pseudonyms
+from broker.seal import Sealer
+
+
+def test_a_key_made_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "keyring.json"
+    key = Keyring.open(path).ensure("record.x")
+    assert Keyring.open(path).key("record.x") == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert key.hex() not in repr(Keyring.open(path))
+
+
+def test_a_keyring_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    Keyring.open(path)
+    path.chmod(0o644)
+    with pytest.raises(KeyringError, match="mode 0644.*chmod 600"):
+        Keyring.open(path)
+
+
+def test_a_missing_key_is_never_made_up(tmp_path: Path) -> None:
+    with pytest.raises(KeyringError, match="lacks the key 'old'"):
+        Keyring.open(tmp_path / "k").key("old")
+
+
+def test_a_destroyed_key_is_gone(tmp_path: Path) -> None:
+    ring = Keyring.open(tmp_path / "k")
+    ring.ensure("share.s1")
+    ring.destroy("share.s1")
+    with pytest.raises(KeyringError):
+        Keyring.open(tmp_path / "k").key("share.s1")
+
+
+def test_a_record_opens_only_in_its_own_place(tmp_path: Path) -> None:
+    sealer = Sealer(Keyring.open(tmp_path / "k"))
+    sealed = sealer.seal("topic", b"key", 7, b"the body")
+    assert sealer.open("topic", b"key", sealed) == (7, b"the body")
+    for topic, key in (("topiC", b"key"), ("topic", b"kez"), ("topick", b"ey")):
+        with pytest.raises(SealError):
+            sealer.open(topic, key, sealed)
+
+
+def test_no_flipped_byte_and_no_cut_opens(tmp_path: Path) -> None:
+    sealer = Sealer(Keyring.open(tmp_path / "k"))
+    sealed = sealer.seal("topic", b"key", 7, b"the body")
+    for index in range(len(sealed)):
+        flipped = bytearray(sealed)
+        flipped[index] ^= 1
+        for damaged in (bytes(flipped), sealed[:index]):
+            with pytest.raises(SealError):
+                sealer.open("topic", b"key", damaged)
+
+
+def test_pseudonyms_differ_between_domains() -> None:
+    one, other = Pseudonyms(b"a" * 32), Pseudonyms(b"b" * 32)
+    assert one.of("x") == one.of("x") != other.of("x")
+    assert len(one.of("x")) == 26
