@@ -145,16 +145,13 @@ class Relax(Rule):
 
 @dataclass(frozen=True, slots=True)
 class GuardCondition:
-    """What a guard looks at, over the state of all items at the start of a round.
-
-    `shown`: kinds of which some item is above every effect in `finer_than`/hidden
-    (see `policy.guards` for the exact meaning of each test).
-    """
+    """One test over the state of all items at the start of a round; see `policy.guards`."""
 
     test: str
     kinds: tuple[Kind, ...] = ()
     effect: Effect | None = None
     holdings: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,212 @@
+"""The decision: for one grant and one dataset, what each item becomes, and why.
+
+Law: pure and total. Default deny; strictest wins; errors deny. Per item:
+
+    guards( meet( presence cap, every limit, every forbid, max( tier effect, every relax )))
+
+The order of rules and holdings does not matter.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from broker.model import DIRECT_IDENTIFIERS, Dataset, Item, Kind, Level, Sharing
+from broker.policy.effects import LADDERS, at_most, join, meet, parse_effect
+from broker.policy.guards import guarded
+from broker.policy.model import (
+    DROP,
+    KEEP,
+    Consumer,
+    Decision,
+    Effect,
+    Grant,
+    Holding,
+    Policy,
+    Reason,
+    Relax,
+    RowRule,
+    Target,
+)
+from broker.policy.predicate import Predicate, age_under
+
+Reasons = dict[str, tuple[Reason, ...]]
+MINOR_AGE = 14
+"""《个人信息保护法》 article 28: information of people under 14 is sensitive."""
+
+
+def decide(
+    grant: Grant,
+    holdings: Sequence[tuple[Holding, Dataset]],
+    dataset: Dataset,
+    policy: Policy,
+) -> Decision:
+    """The decision. `holdings` are the department's earlier grants, each with its dataset."""
+    effects, reasons = unguarded(grant, dataset, policy)
+    effects, degraded = guarded(grant, dataset, effects, policy.guards, holdings)
+    for name, reason in degraded:
+        reasons[name] = (*reasons[name], reason)
+    return Decision(
+        grant=grant.id,
+        consumer=grant.consumer.id,
+        dataset=dataset.id,
+        policy_version=policy.version,
+        effects=effects,
+        rows=RowRule(grant.scope, grant.filter, _forbidden_rows(grant, dataset, policy)),
+        domain=grant.domain,
+        reasons=reasons,
+        refused=_refusal(grant, dataset, policy, effects),
+    )
+
+
+def unguarded(
+    grant: Grant, dataset: Dataset, policy: Policy
+) -> tuple[dict[str, Effect], Reasons]:
+    """The effects before the guards, and what determined them."""
+    closed = _closed(grant, dataset, policy)
+    effects: dict[str, Effect] = {}
+    reasons: Reasons = {}
+    for item in dataset.items:
+        if closed is not None:
+            effects[item.name], reasons[item.name] = DROP, (closed,)
+        elif item.name not in grant.items:
+            effects[item.name] = DROP
+            reasons[item.name] = (Reason("not_asked", "not_asked", DROP),)
+        else:
+            effects[item.name], reasons[item.name] = _item(item, grant, dataset, policy)
+    return effects, reasons
+
+
+def presence_level(grant: Grant, dataset: Dataset, policy: Policy) -> Level:
+    """The dataset's presence level for this grant, after the relaxes that lower it."""
+    levels = [
+        relax.presence
+        for relax in policy.relaxes
+        if relax.presence is not None
+        and _valid(relax, policy)
+        and _meant(relax.target, grant.consumer, grant.purpose, dataset.id)
+    ]
+    return min([dataset.presence, *levels])
+
+
+def tier_effect(item: Item, consumer: Consumer, policy: Policy) -> Effect:
+    """What the tier table alone gives: keep, the kind's mask, or drop."""
+    gap = item.level - consumer.tier
+    if gap <= 0:
+        return KEEP
+    return policy.tier_mask.get(item.kind, DROP) if gap == 1 else DROP
+
+
+def presence_cap(kind: Kind, gap: int) -> Effect:
+    """The most an item of this kind may show where being in the dataset is itself sensitive."""
+    if gap <= 0:
+        return KEEP
+    if gap >= 2:
+        return DROP
+    if kind in DIRECT_IDENTIFIERS:
+        ladder = [effect.name for effect in LADDERS[kind]]
+        return parse_effect(kind, "pseudonym") if "pseudonym" in ladder else DROP
+    return parse_effect(kind, "town") if kind is Kind.DIVISION_CODE else KEEP
+
+
+def _item(
+    item: Item, grant: Grant, dataset: Dataset, policy: Policy
+) -> tuple[Effect, tuple[Reason, ...]]:
+    effect = tier_effect(item, grant.consumer, policy)
+    reasons = [Reason("tier", f"tier.{item.level.name}.T{int(grant.consumer.tier)}", effect)]
+    for relax in policy.relaxes:
+        if (
+            relax.effect is not None
+            and _valid(relax, policy)
+            and _covers(relax.target, item, grant, dataset)
+        ):
+            looser = join(item.kind, effect, relax.effect)
+            if looser != effect:
+                reasons.append(Reason("relax", relax.id, looser, relax.title))
+            effect = looser
+    caps: list[tuple[str, str, Effect, str]] = [
+        (
+            "presence",
+            f"presence.{dataset.presence.name}",
+            presence_cap(
+                item.kind, presence_level(grant, dataset, policy) - grant.consumer.tier
+            ),
+            "",
+        )
+    ]
+    for limit in policy.limits:
+        if _covers(limit.target, item, grant, dataset):
+            caps.append(("limit", limit.id, limit.effect, limit.title))
+    for forbid in policy.forbids:
+        if forbid.rows is None and _covers(forbid.target, item, grant, dataset):
+            caps.append(("forbid", forbid.id, DROP, forbid.title))
+    for by, name, cap, title in caps:
+        if not at_most(item.kind, effect, cap):
+            reasons.append(Reason(by, name, cap, title))
+        effect = meet(item.kind, effect, cap)
+    return effect, tuple(reasons)
+
+
+def _forbidden_rows(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[Predicate, ...]:
+    found = {
+        forbid.rows
+        for forbid in policy.forbids
+        if forbid.rows is not None
+        and _meant(forbid.target, grant.consumer, grant.purpose, dataset.id)
+    }
+    can_tell = dataset.of_kind(Kind.BIRTH_DATE) or dataset.of_kind(Kind.CITIZEN_ID)
+    if not grant.minors and can_tell:
+        found.add(age_under(dataset, MINOR_AGE))
+    return tuple(sorted(found, key=repr))
+
+
+def _closed(grant: Grant, dataset: Dataset, policy: Policy) -> Reason | None:
+    if grant.dataset != dataset.id or not grant.active(policy.as_of):
+        return Reason("no_grant", grant.id, DROP)
+    if dataset.sharing is Sharing.NOT_SHARED:
+        return Reason("not_shared", dataset.id, DROP, dataset.sharing_citation)
+    return None
+
+
+def _refusal(
+    grant: Grant, dataset: Dataset, policy: Policy, effects: dict[str, Effect]
+) -> str:
+    closed = _closed(grant, dataset, policy)
+    if closed is not None and closed.by == "not_shared":
+        return f"{dataset.title}不予共享：{dataset.sharing_citation}"
+    if closed is not None:
+        return f"授权 {grant.id} 在 {policy.as_of} 无效（{grant.valid_from} 至 {grant.valid_until}）"
+    level = presence_level(grant, dataset, policy)
+    if level - grant.consumer.tier >= 2:
+        return (
+            f"在{dataset.title}中出现本身即为 {level.name}，"
+            f"准入等级 T{int(grant.consumer.tier)} 的使用方不得接收任何行"
+        )
+    if all(effect == DROP for effect in effects.values()):
+        return "所申请的数据项全部不予提供"
+    return ""
+
+
+def _valid(relax: Relax, policy: Policy) -> bool:
+    return policy.as_of <= relax.expires and relax.author != relax.approver != ""
+
+
+def _covers(target: Target, item: Item, grant: Grant, dataset: Dataset) -> bool:
+    if target.items and item.name not in target.items:
+        return False
+    if target.kinds and item.kind not in target.kinds:
+        return False
+    return _meant(target, grant.consumer, grant.purpose, dataset.id)
+
+
+def _meant(target: Target, consumer: Consumer, purpose: str, dataset: str) -> bool:
+    return (
+        _among(dataset, target.datasets)
+        and _among(consumer.id, target.consumers)
+        and _among(consumer.department, target.departments)
+        and _among(purpose, target.purposes)
+        and consumer.department not in target.not_departments
+    )
+
+
+def _among(value: str, allowed: Iterable[str]) -> bool:
+    chosen = tuple(allowed)
+    return not chosen or value in chosen

@@ -1,0 +1,136 @@
+"""The laws of `decide`. Each counts its interesting cases and fails below a floor of 20."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from broker.model import Kind
+from broker.policy.decide import decide, unguarded
+from broker.policy.effects import LADDERS, at_most, meet
+from broker.policy.model import DROP
+from broker.policy.predicate import All, Any_, In, Not, evaluate
+from tests.laws import worlds
+
+FLOOR = 20
+seen: Counter[str] = Counter()
+law = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def floors() -> Iterator[None]:
+    yield
+    wanted = (
+        "expired", "forbidden", "limit bound", "forbid beat relax", "guard fired",
+        "order mattered not", "incomparable or equal", "unknown",
+    )  # fmt: skip
+    short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
+    assert not short, f"too few interesting cases: {short}"
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), st.integers(1, 900))
+def test_nothing_without_an_active_grant(dataset, grant, policy, days) -> None:
+    ended = replace(grant, valid_until=worlds.TODAY - timedelta(days=days))
+    if ended.valid_until >= ended.valid_from:
+        seen["expired"] += 1
+    decision = decide(ended, (), dataset, policy)
+    assert set(decision.effects.values()) == {DROP} and decision.refused
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies())
+def test_nothing_that_was_not_asked_for(dataset, grant, policy) -> None:
+    decision = decide(grant, (), dataset, policy)
+    assert set(decision.released) <= set(grant.items)
+    assert set(decision.effects) == set(dataset.by_name)
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), worlds.limits())
+def test_adding_a_limit_never_discloses_more(dataset, grant, policy, limit) -> None:
+    before, _ = unguarded(grant, dataset, policy)
+    after, _ = unguarded(grant, dataset, replace(policy, limits=(*policy.limits, limit)))
+    for item in dataset.items:
+        assert at_most(item.kind, after[item.name], before[item.name])
+    seen["limit bound"] += after != before
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), worlds.forbids())
+def test_forbid_beats_relax(dataset, grant, policy, forbid) -> None:
+    before, reasons = unguarded(grant, dataset, policy)
+    after, _ = unguarded(grant, dataset, replace(policy, forbids=(*policy.forbids, forbid)))
+    for item in dataset.items:
+        assert at_most(item.kind, after[item.name], before[item.name])
+        if item.kind in forbid.target.kinds:
+            assert after[item.name] == DROP
+            seen["forbidden"] += before[item.name] != DROP
+            seen["forbid beat relax"] += any(r.by == "relax" for r in reasons[item.name])
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), st.data())
+def test_guards_never_disclose_more(dataset, grant, policy, data) -> None:
+    held = data.draw(worlds.holdings(dataset))
+    free, _ = unguarded(grant, dataset, policy)
+    bound = decide(grant, held, dataset, policy).effects
+    for item in dataset.items:
+        assert at_most(item.kind, bound[item.name], free[item.name])
+    seen["guard fired"] += bound != free
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), st.data())
+def test_order_of_rules_guards_and_holdings_does_not_matter(dataset, grant, policy, data) -> None:
+    held = data.draw(worlds.holdings(dataset))
+    shuffled = replace(
+        policy,
+        limits=tuple(data.draw(st.permutations(policy.limits))),
+        forbids=tuple(data.draw(st.permutations(policy.forbids))),
+        relaxes=tuple(data.draw(st.permutations(policy.relaxes))),
+        guards=tuple(data.draw(st.permutations(policy.guards))),
+    )
+    one = decide(grant, held, dataset, policy)
+    other = decide(grant, data.draw(st.permutations(held)), dataset, shuffled)
+    assert (one.effects, one.rows, one.refused) == (other.effects, other.rows, other.refused)
+    seen["order mattered not"] += shuffled != policy
+
+
+@law
+@given(st.sampled_from(Kind), st.data())
+def test_meet_is_a_meet(kind, data) -> None:
+    a, b, c = (data.draw(st.sampled_from(LADDERS[kind])) for _ in range(3))
+    assert meet(kind, a, a) == a
+    assert meet(kind, a, b) == meet(kind, b, a)
+    assert meet(kind, a, meet(kind, b, c)) == meet(kind, meet(kind, a, b), c)
+    assert at_most(kind, meet(kind, a, b), a) and at_most(kind, meet(kind, a, b), b)
+    seen["incomparable or equal"] += a == b
+
+
+leaves = st.sampled_from([In("known", ("v",)), In("known", ("w",)), In("absent", ("v",))])
+trees = st.recursive(
+    leaves,
+    lambda t: st.one_of(
+        t.map(Not),
+        st.lists(t, min_size=1, max_size=3).map(tuple).map(All),
+        st.lists(t, min_size=1, max_size=3).map(tuple).map(Any_),
+    ),
+    max_leaves=8,
+)
+
+
+@law
+@given(trees)
+def test_unknown_is_settled_only_where_every_value_agrees(tree) -> None:
+    answer = evaluate(tree, {"known": "v"}, 2026)
+    filled = {evaluate(tree, {"known": "v", "absent": value}, 2026) for value in ("v", "w")}
+    if answer is not None:
+        assert filled == {answer}
+    else:
+        seen["unknown"] += 1
+    assert evaluate(Not(tree), {"known": "v"}, 2026) is (None if answer is None else not answer)
