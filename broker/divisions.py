@@ -23,8 +23,7 @@ class Divisions:
     def __init__(self, divisions: Iterable[Division]) -> None:
         self._by_code = {division.code: division for division in divisions}
         self._by_scope = {
-            division.code[: DIGITS[division.tier]]: division
-            for division in self._by_code.values()
+            division.code[: DIGITS[division.tier]]: division for division in self._by_code.values()
         }
 
     def all(self) -> tuple[Division, ...]:

@@ -31,7 +31,9 @@ class Quarantined:
     raw: bytes = b""
 
     def __repr__(self) -> str:
-        return f"Quarantined({self.reason!r}, {self.source!r}, {self.where!r}, {len(self.raw)} bytes)"
+        return (
+            f"Quarantined({self.reason!r}, {self.source!r}, {self.where!r}, {len(self.raw)} bytes)"
+        )
 
 
 class Quarantine:

@@ -167,7 +167,9 @@ class EmbeddedLog:
         for (table, partition, key), value in last.items():
             if table not in ids:
                 db.execute("INSERT OR IGNORE INTO tables (name) VALUES (?)", (table,))
-                ids[table] = db.execute("SELECT id FROM tables WHERE name=?", (table,)).fetchone()[0]
+                ids[table] = db.execute("SELECT id FROM tables WHERE name=?", (table,)).fetchone()[
+                    0
+                ]
             if value is None:
                 removals.append((ids[table], partition, key))
             else:

@@ -67,7 +67,7 @@ class Log(Protocol):
         """Partition count by topic."""
 
     def commit(self, batch: Batch) -> None:
-        """Land the batch; `PositionMoved` and nothing written where a position is not as expected."""
+        """Land the batch, or nothing: `PositionMoved` where a position is not as expected."""
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
         """At most `limit` records with offset ≥ `offset`, in order; empty at the end."""
@@ -84,7 +84,9 @@ class Log(Protocol):
     def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The table's values for those keys that have one."""
 
-    def scan(self, table: str, partition: int, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+    def scan(
+        self, table: str, partition: int, after: bytes, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
         """Entries with key > `after`, in key order, at most `limit`."""
 
     def close(self) -> None:

@@ -57,9 +57,7 @@ def decide(
     )
 
 
-def unguarded(
-    grant: Grant, dataset: Dataset, policy: Policy
-) -> tuple[dict[str, Effect], Reasons]:
+def unguarded(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[dict[str, Effect], Reasons]:
     """The effects before the guards, and what determined them."""
     closed = _closed(grant, dataset, policy)
     effects: dict[str, Effect] = {}
@@ -126,9 +124,7 @@ def _item(
         (
             "presence",
             f"presence.{dataset.presence.name}",
-            presence_cap(
-                item.kind, presence_level(grant, dataset, policy) - grant.consumer.tier
-            ),
+            presence_cap(item.kind, presence_level(grant, dataset, policy) - grant.consumer.tier),
             "",
         )
     ]
@@ -166,14 +162,14 @@ def _closed(grant: Grant, dataset: Dataset, policy: Policy) -> Reason | None:
     return None
 
 
-def _refusal(
-    grant: Grant, dataset: Dataset, policy: Policy, effects: dict[str, Effect]
-) -> str:
+def _refusal(grant: Grant, dataset: Dataset, policy: Policy, effects: dict[str, Effect]) -> str:
     closed = _closed(grant, dataset, policy)
     if closed is not None and closed.by == "not_shared":
         return f"{dataset.title}不予共享：{dataset.sharing_citation}"
     if closed is not None:
-        return f"授权 {grant.id} 在 {policy.as_of} 无效（{grant.valid_from} 至 {grant.valid_until}）"
+        return (
+            f"授权 {grant.id} 在 {policy.as_of} 无效（{grant.valid_from} 至 {grant.valid_until}）"
+        )
     level = presence_level(grant, dataset, policy)
     if level - grant.consumer.tier >= 2:
         return (

@@ -57,18 +57,14 @@ def guarded(
             for kind, effect in guard.degrade:
                 for item in dataset.of_kind(kind):
                     if not at_most(kind, state[item.name], effect):
-                        reasons.append(
-                            (item.name, Reason("guard", guard.id, effect, guard.title))
-                        )
+                        reasons.append((item.name, Reason("guard", guard.id, effect, guard.title)))
                     following[item.name] = meet(kind, following[item.name], effect)
         if following == state:
             return state, reasons
         state = following
 
 
-def joins(
-    grant: Grant, dataset: Dataset, effects: State, holding: Holding, other: Dataset
-) -> bool:
+def joins(grant: Grant, dataset: Dataset, effects: State, holding: Holding, other: Dataset) -> bool:
     """Whether rows of this grant and of the holding can be put together."""
     if holding.grant.dataset == grant.dataset:
         return True

@@ -22,7 +22,7 @@ def test_a_keyring_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keyring.json"
     Keyring.open(path)
     path.chmod(0o644)
-    with pytest.raises(KeyringError, match="mode 0644.*chmod 600"):
+    with pytest.raises(KeyringError, match=r"mode 0644.*chmod 600"):
         Keyring.open(path)
 
 
