@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from broker.model import Dataset, Item, Kind, Level, Scope, Sharing
 from broker.policy.effects import LADDERS
 from broker.policy.model import (
+    KEEP,
     Consumer,
     Forbid,
     Grant,
@@ -83,6 +84,11 @@ def relaxes(draw: st.DrawFn) -> Relax:
     expires = draw(st.sampled_from([TODAY, date(2026, 5, 31), date(2027, 1, 1)]))
     target = Target(kinds=(kind,))
     return Relax("r", "", "", "", target, "", "a", "b", expires, effect)
+
+
+def relax_to_keep(target: Target) -> Relax:
+    """A valid relax that lifts whatever the target covers to keep."""
+    return Relax("k", "", "", "", target, "", "a", "b", TODAY, KEEP)
 
 
 @st.composite
