@@ -128,7 +128,7 @@ class _Reader:
             sharing=Sharing(schema["sharing"]),
             sharing_citation=schema.get("sharing_citation", ""),
             attributes=schema["catalogue"],
-            schema=schema,
+            schema=_plain_schema(schema),
             file=str(self.file),
         )
 
@@ -254,6 +254,16 @@ def _departments(file: Path) -> dict[str, Department]:
     return {
         key: Department(key, value["title"], value["title_en"]) for key, value in content.items()
     }
+
+
+def _plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """The Avro schema alone: classification is no part of a schema's identity."""
+    fields = [
+        {name: field[name] for name in ("name", "type", "default") if name in field}
+        for field in schema["fields"]
+    ]
+    return {"type": "record", "name": schema["name"], "namespace": schema["namespace"],
+            "fields": fields}  # fmt: skip
 
 
 def _plain_type(avro: Any) -> tuple[Any, bool]:

@@ -6,6 +6,8 @@ It never carries a value of a record, nor the text of a foreign exception
 
     ShuQiaoError
     ├── SettingsError      a setting cannot be used
+    ├── StoreError         the control store cannot be used
+    ├── RegistryError      a schema id or a frame is unknown
     ├── CatalogError       a schema file, a department or the division table is wrong
     ├── PolicyError        a policy file does not load or does not type-check
     ├── GrantError         a consumer or a grant cannot be made as asked
@@ -37,6 +39,14 @@ class ShuQiaoError(Exception):
 
 class SettingsError(ShuQiaoError):
     """A setting cannot be used."""
+
+
+class StoreError(ShuQiaoError):
+    """The control store cannot be used."""
+
+
+class RegistryError(ShuQiaoError):
+    """There is no such schema, or a value is not framed."""
 
 
 class CatalogError(ShuQiaoError):

@@ -30,3 +30,13 @@ def membership_table(dataset: str) -> str:
 def share_sets_table(dataset: str) -> str:
     """The interned sets themselves."""
     return f"membership.{dataset}.sets"
+
+
+def rejected_table(dataset: str) -> str:
+    """Keyed hashes of source rows that are already in quarantine."""
+    return f"rejected.{dataset}"
+
+
+def sources_table(dataset: str) -> str:
+    """The last run of each source of a dataset."""
+    return f"sources.{dataset}"

@@ -10,6 +10,10 @@ The tests of a condition:
 - `finer_than`: some item of the kinds discloses more than the effect;
 - `hidden`: no item of the kinds is kept or shows its edges.
 
+Beside the policy's guards stands one that is always there: a partial mask is allowed
+only where every embedded item that its visible characters show is kept; else it falls
+to pseudonym.
+
 With `holdings`, an item of an earlier grant that joins with this one counts too; with
 `elsewhere`, only such an item counts.
 """
@@ -17,7 +21,7 @@ With `holdings`, an item of an earlier grant that joins with this one counts too
 from collections.abc import Iterable, Mapping, Sequence
 
 from broker.model import DIRECT_IDENTIFIERS, Dataset, Item
-from broker.policy.effects import at_most, meet
+from broker.policy.effects import at_most, meet, parse_effect
 from broker.policy.model import (
     KEEP,
     Effect,
@@ -30,6 +34,15 @@ from broker.policy.model import (
 
 State = Mapping[str, Effect]
 _SHOWING = ("keep", "edges")
+
+EMBEDDED = "guard-embedded"
+EMBEDDED_TITLE = "部分遮盖只用于其可见字符所含各项都原样提供之处"
+SHOWN: dict[str, dict[str, frozenset[str]]] = {
+    "edges": {"citizen_id": frozenset({"sex", "division"})},
+    "tail4": {"disability_cert_no": frozenset({"sex", "disability_type", "grade"})},
+}
+"""By mask and concept: what the visible characters show (GB 11643; the disability
+certificate number ends in check digit, type and grade). Of other items: all they embed."""
 
 
 def guarded(
@@ -59,9 +72,27 @@ def guarded(
                     if not at_most(kind, state[item.name], effect):
                         reasons.append((item.name, Reason("guard", guard.id, effect, guard.title)))
                     following[item.name] = meet(kind, following[item.name], effect)
+        for item in dataset.items:
+            if state[item.name].name in SHOWN and not _shown_is_kept(item, dataset, state):
+                effect = parse_effect(item.kind, "pseudonym")
+                reasons.append((item.name, Reason("guard", EMBEDDED, effect, EMBEDDED_TITLE)))
+                following[item.name] = meet(item.kind, following[item.name], effect)
         if following == state:
             return state, reasons
         state = following
+
+
+def _shown_is_kept(item: Item, dataset: Dataset, state: State) -> bool:
+    """Whether each embedded item that the mask's visible characters show is kept here."""
+    shown = SHOWN[state[item.name].name].get(item.concept, frozenset(item.embeds))
+    return all(
+        any(
+            state[other.name] == KEEP
+            for other in dataset.items
+            if part in (other.name, other.concept, other.concept.rpartition(".")[2])
+        )
+        for part in shown
+    )
 
 
 def joins(grant: Grant, dataset: Dataset, effects: State, holding: Holding, other: Dataset) -> bool:

@@ -1,0 +1,182 @@
+"""Builds every object: the only wiring.
+
+Law: nothing is built before it is asked for, everything is built once, and each part
+gets what it needs through its constructor.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+
+from broker.catalog import Catalog, load_catalog
+from broker.divisions import Divisions, load_divisions
+from broker.errors import MappingError
+from broker.keyring import Keyring
+from broker.log.embedded import EmbeddedLog
+from broker.log.interface import Log
+from broker.policy.load import load_policy
+from broker.policy.model import Policy
+from broker.registry import Registry
+from broker.relay.worker import Relay
+from broker.seal import Sealer
+from broker.settings import Settings, load_settings
+from broker.sharing.service import Sharing
+from broker.store.engine import Store, open_store
+from broker.telemetry import Telemetry
+from connectors.convert import Converter
+from connectors.files import CsvDrops
+from connectors.mapping import Mapping, load_mapping
+from connectors.runner import Runner, Supply
+from connectors.source import Source
+from connectors.sql import SqlTable
+
+
+class Broker:
+    """One city's broker over one state folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def divisions(self) -> Divisions:
+        """The division table."""
+        return load_divisions(self.settings.schemas / "divisions.csv")
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalogue; raises where a schema is wrong."""
+        return load_catalog(self.settings.schemas)
+
+    @property
+    def today(self) -> date:
+        """The day in the city's time zone."""
+        return datetime.now(self.settings.zone).date()
+
+    @cached_property
+    def policy_folders(self) -> list[Path]:
+        """The shipped policy, and this installation's own rules where there are any."""
+        local = self.settings.local_policies
+        return [self.settings.policies, *([local] if local.is_dir() else [])]
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy in force today."""
+        return load_policy(self.policy_folders, self.catalog, self.today)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keyring; made on first use."""
+        return Keyring.open(self.settings.keyring_path)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """Seals and opens collected records."""
+        return Sealer(self.keyring)
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """Named events: a log line and a metric each."""
+        return Telemetry(self.settings.events_path)
+
+    @cached_property
+    def log(self) -> Log:
+        """The log."""
+        return EmbeddedLog(self.settings.log_path)
+
+    @cached_property
+    def store(self) -> Store:
+        """The control store, at its newest form."""
+        return open_store(self.settings.store_url)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Schemas by id."""
+        return Registry(self.store)
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """Consumers, grants and shares."""
+        return Sharing(
+            self.store, self.catalog, self.divisions, self.registry, self.keyring, self.policy
+        )
+
+    @cached_property
+    def relay(self) -> Relay:
+        """Collected → shares."""
+        return Relay(
+            self.log,
+            self.sealer,
+            divisions=self.divisions,
+            keyring=self.keyring,
+            registry=self.registry,
+            year=lambda: self.today.year,
+            emit=self.telemetry.emit,
+        )
+
+    def mappings(self) -> list[Mapping]:
+        """Every mapping of the state folder, one a source."""
+        folder = self.settings.mappings_path
+        files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+        if not files:
+            raise MappingError(
+                "there is no mapping",
+                where=str(folder),
+                mend="put a mapping file there; connectors/samples/mappings has six to start from",
+            )
+        return [
+            mapping
+            for file in files
+            for mapping in load_mapping(file, self.catalog, self.settings.sources_path)
+        ]
+
+    def source(self, mapping: Mapping) -> Source:
+        """The source that a mapping describes."""
+        keys = self.catalog.dataset(mapping.dataset).primary_key
+        if mapping.kind == "csv":
+            return CsvDrops(mapping, keys, self.settings.settle)
+        return SqlTable(
+            mapping,
+            keys,
+            settle=self.settings.settle,
+            overlap=self.settings.overlap,
+            secret=self.keyring.ensure(f"row.{mapping.dataset}"),
+        )
+
+    def converter(self, mapping: Mapping) -> Converter:
+        """The converter of a mapping."""
+        return Converter(self.catalog.dataset(mapping.dataset), mapping, self.divisions)
+
+    def runner(self, dataset: str, mappings: list[Mapping]) -> Runner:
+        """The runner of one dataset, for all its sources."""
+        found = self.catalog.dataset(dataset)
+        return Runner(
+            found,
+            [
+                Supply(self.source(mapping), self.converter(mapping))
+                for mapping in mappings
+                if mapping.dataset == dataset
+            ],
+            log=self.log,
+            sealer=self.sealer,
+            keyring=self.keyring,
+            schema_id=self.registry.schema_id(found.schema),
+            emit=self.telemetry.emit,
+        )
+
+    def close(self) -> None:
+        """Give back files and connections, of what was built."""
+        for name in ("log", "store", "telemetry"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator[Broker]:
+    """A broker over the settings of this process, closed at the end."""
+    broker = Broker(settings or load_settings())
+    try:
+        yield broker
+    finally:
+        broker.close()

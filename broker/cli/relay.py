@@ -1,0 +1,53 @@
+"""`shuqiao relay`: write every consumer's lawful view."""
+
+from broker.bootstrap import Broker, opened
+from broker.cli.output import OUTPUT
+from broker.relay.worker import Progress
+from broker.telemetry import SharesOpen
+
+
+def relay() -> None:
+    """Bring every share up to the end of its collected topic."""
+    with opened() as broker:
+        done = relay_all(broker)
+    if OUTPUT.as_json:
+        OUTPUT.document(
+            {
+                name: {
+                    "read": one.read,
+                    "written": one.written,
+                    "tombstones": one.tombstones,
+                    "quarantined": one.quarantined,
+                }
+                for name, one in done.items()
+            }
+        )
+        return
+    show_progress(done)
+
+
+def relay_all(broker: Broker) -> dict[str, Progress]:
+    """Bring the shares into line with grants and policy, then relay every dataset."""
+    broker.sharing.settle()
+    done: dict[str, Progress] = {}
+    with OUTPUT.console.status(OUTPUT.text("分发…", "relaying …")) as status:
+        for name, dataset in broker.catalog.datasets.items():
+            status.update(OUTPUT.text(f"分发 {name} …", f"relaying {name} …"))
+            shares = broker.sharing.shares(name)
+            broker.telemetry.emit(SharesOpen(dataset=name, shares=len(shares)))
+            done[name] = broker.relay.run_once(dataset, shares)
+    return done
+
+
+def show_progress(done: dict[str, Progress]) -> None:
+    """A table of what was relayed."""
+    OUTPUT.table(
+        [
+            ("数据集", "dataset"), ("读取", "read"), ("写出", "written"), ("墓碑", "tombstones"),
+            ("隔离", "quarantined"),
+        ],
+        [
+            (name, one.read, one.written, one.tombstones, one.quarantined)
+            for name, one in done.items()
+        ],
+    )  # fmt: skip

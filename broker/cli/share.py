@@ -1,0 +1,74 @@
+"""`shuqiao share`: the materialised, masked views."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from broker.bootstrap import Broker, opened
+from broker.cli.output import OUTPUT
+from broker.projection.avro import Codec
+from broker.registry import unframe
+from broker.sharing.share import Share
+
+app = typer.Typer(no_args_is_help=True)
+
+_PAGE = 5_000
+
+
+@app.command("list")
+def list_() -> None:
+    """List the shares and who may read each today."""
+    with opened() as broker:
+        rows = broker.sharing.audiences()
+    if OUTPUT.as_json:
+        OUTPUT.document(
+            [
+                {
+                    "share": share.id,
+                    "dataset": share.dataset,
+                    "topic": share.topic,
+                    "consumers": readers,
+                    "items": {name: str(effect) for name, effect in share.effects.items()},
+                }
+                for share, readers in rows
+            ]
+        )
+        return
+    OUTPUT.table(
+        [("共享", "share"), ("共享主题", "topic"), ("可读的使用方", "readers")],
+        [(share.id, share.topic, ", ".join(readers)) for share, readers in rows],
+    )
+
+
+@app.command()
+def read(
+    share: str,
+    consumer: str = typer.Option(..., help="the consumer that reads; it must hold the share"),
+    limit: int = typer.Option(10, min=1, help="at most so many records"),
+) -> None:
+    """Read a share as its consumer would: one JSON line a record, the newest of each key."""
+    with opened() as broker:
+        found = broker.sharing.readable(share, consumer)
+        for number, (_, record) in enumerate(current(broker, found)):
+            if number >= limit:
+                return
+            print(json.dumps(record, ensure_ascii=False, default=str))
+
+
+def current(broker: Broker, share: Share) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The share's live records by share key: what a consumer has after reading it."""
+    codec = Codec(share.schema)
+    for partition in range(broker.log.topics().get(share.topic, 0)):
+        newest: dict[bytes, bytes] = {}
+        offset = 0
+        while batch := broker.log.read(share.topic, partition, offset, _PAGE):
+            for stored in batch:
+                if stored.value is None:
+                    newest.pop(stored.key, None)
+                else:
+                    newest[stored.key] = stored.value
+            offset = batch[-1].offset + 1
+        for key, value in newest.items():
+            yield key, codec.decode(unframe(value)[1])

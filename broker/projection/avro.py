@@ -1,0 +1,127 @@
+"""Avro bodies, strictly.
+
+Law: a body is accepted only if it is exactly what its schema's canonical encoding gives:
+no overlong number, no union branch or boolean out of range, nothing cut, nothing left
+over. The schema library alone accepts some of these, so what was read is written again
+and compared. No error holds a value.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+import fastavro
+
+from broker.errors import ProjectionError
+from broker.model import Schema
+
+_FOREIGN = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+_RANGE = {"int": 1 << 31, "long": 1 << 63}
+
+Check = Callable[[Any], bool]
+
+
+class Codec:
+    """Reads and writes the bodies of one record schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = fastavro.parse_schema(schema)
+        self._fields = {field["name"]: field for field in schema["fields"]}
+        self._checks = [
+            (field["name"], check)
+            for field in schema["fields"]
+            if (check := _check(field["type"])) is not None
+        ]
+
+    def decode(self, body: bytes) -> dict[str, Any]:
+        """The record of a body; `ProjectionError` where it is not canonical."""
+        stream = BytesIO(body)
+        try:
+            record: Any = fastavro.schemaless_reader(stream, self._schema, None)
+            again = self._write(record)
+        except _FOREIGN:
+            raise _refused("the record is cut or damaged") from None
+        if again != body:
+            raise _refused("the record is not in canonical form")
+        found: dict[str, Any] = record
+        return found
+
+    def encode(self, record: Mapping[str, Any]) -> bytes:
+        """The body of a record; `ProjectionError` names the item that does not fit."""
+        for name, check in self._checks:
+            value = record.get(name)
+            if value is not None and not check(value):
+                raise ProjectionError(
+                    "a value does not fit its type", where=name, mend="see the dataset's schema"
+                )
+        try:
+            return self._write(record)
+        except _FOREIGN:
+            raise ProjectionError(
+                "a value is missing or does not fit its type",
+                where=self._misfit(record),
+                mend="see the dataset's schema",
+            ) from None
+
+    def _write(self, record: Mapping[str, Any]) -> bytes:
+        stream = BytesIO()
+        fastavro.schemaless_writer(stream, self._schema, record)
+        return stream.getvalue()
+
+    def _misfit(self, record: Mapping[str, Any]) -> str:
+        """The first item that alone cannot be written."""
+        for name, field in self._fields.items():
+            alone = {"type": "record", "name": "alone", "fields": [field]}
+            try:
+                fastavro.schemaless_writer(
+                    BytesIO(), fastavro.parse_schema(alone), {name: record.get(name)}
+                )
+            except _FOREIGN:
+                return str(name)
+        return ""
+
+
+def _check(avro: Any) -> Check | None:
+    """What the library would let through: other types, overflow, rounding."""
+    if isinstance(avro, list):
+        avro = next(one for one in avro if one != "null")
+    logical = avro.get("logicalType") if isinstance(avro, dict) else None
+    if logical == "decimal":
+        return _decimal_check(avro["precision"], avro["scale"])
+    if logical is not None:
+        return None
+    if avro in _RANGE:
+        limit = _RANGE[avro]
+        return lambda value: type(value) is int and -limit <= value < limit
+    if avro == "boolean":
+        return lambda value: isinstance(value, bool)
+    if avro == "string":
+        return lambda value: isinstance(value, str)
+    return None
+
+
+def _decimal_check(precision: int, scale: int) -> Check:
+    def check(value: Any) -> bool:
+        if not isinstance(value, Decimal) or not value.is_finite():
+            return False
+        unscaled = value.scaleb(scale)
+        return unscaled == unscaled.to_integral_value() and abs(unscaled) < 10**precision
+
+    return check
+
+
+def _refused(what: str) -> ProjectionError:
+    return ProjectionError(
+        what, mend="collect the record again from its source: `shuqiao connect run`"
+    )

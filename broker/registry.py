@@ -1,0 +1,70 @@
+"""The schema registry: schema ids given for good, and the frame of shared values.
+
+Law: the same content has the same id, always; an id never changes its content. The
+frame is the Confluent wire format: 0x00, id (int32, big-endian), Avro body.
+"""
+
+import hashlib
+import json
+import struct
+
+from sqlalchemy import insert, select
+
+from broker.errors import RegistryError
+from broker.model import Schema
+from broker.store.engine import Store
+from broker.store.tables import schema as table
+
+_FRAME = struct.Struct(">bI")
+
+
+class Registry:
+    """Schemas by id, in the control store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._schemas: dict[int, Schema] = {}
+
+    def schema_id(self, schema: Schema) -> int:
+        """The id of this content, given now if it is new."""
+        content = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+        fingerprint = hashlib.sha256(
+            json.dumps(schema, ensure_ascii=False, sort_keys=True).encode()
+        ).hexdigest()
+        with self._store.writing() as connection:
+            known = connection.execute(
+                select(table.c.id).where(table.c.fingerprint == fingerprint)
+            ).scalar()
+            if known is not None:
+                return int(known)
+            made = connection.execute(
+                insert(table).values(fingerprint=fingerprint, content=content).returning(table.c.id)
+            )
+            return int(made.scalar_one())
+
+    def schema(self, schema_id: int) -> Schema:
+        """The schema of an id."""
+        if schema_id not in self._schemas:
+            with self._store.reading() as connection:
+                content = connection.execute(
+                    select(table.c.content).where(table.c.id == schema_id)
+                ).scalar()
+            if content is None:
+                raise RegistryError(
+                    f"there is no schema {schema_id}",
+                    mend="restore the control store that was in use when the record was written",
+                )
+            self._schemas[schema_id] = json.loads(content)
+        return self._schemas[schema_id]
+
+
+def frame(schema_id: int, body: bytes) -> bytes:
+    """The shared value: framed Avro."""
+    return _FRAME.pack(0, schema_id) + body
+
+
+def unframe(value: bytes) -> tuple[int, bytes]:
+    """(schema id, Avro body) of a framed value."""
+    if len(value) < _FRAME.size or value[0] != 0:
+        raise RegistryError("a shared value is not framed", mend="read a shared topic")
+    return _FRAME.unpack_from(value)[1], value[_FRAME.size :]

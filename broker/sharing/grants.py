@@ -1,0 +1,117 @@
+"""Grants and consumers as they stand in the control store.
+
+Law: rows in, nouns out; nothing is decided here.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.engine import RowMapping
+
+from broker.catalog import Catalog
+from broker.model import Level, Scope
+from broker.policy.model import Consumer, Effect, Grant
+from broker.policy.predicate import parse_predicate, to_json
+from broker.sharing.share import effects_from_json, effects_to_json
+from broker.store.tables import consumer as consumers_table
+from broker.store.tables import grant as grants_table
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A grant with what it has released so far (loosest by item) and its share, if any."""
+
+    grant: Grant
+    released: Mapping[str, Effect]
+    share: str | None
+
+
+def put_consumer(connection: Connection, consumer: Consumer, title: str) -> None:
+    """Store a consumer."""
+    connection.execute(
+        insert(consumers_table).values(
+            id=consumer.id, department=consumer.department, tier=int(consumer.tier), title=title
+        )
+    )
+
+
+def all_consumers(connection: Connection) -> dict[str, Consumer]:
+    """Consumers by id."""
+    rows = connection.execute(select(consumers_table).order_by(consumers_table.c.id)).mappings()
+    return {row["id"]: Consumer(row["id"], row["department"], Level(row["tier"])) for row in rows}
+
+
+def put_grant(connection: Connection, grant: Grant) -> None:
+    """Store a grant that has released nothing yet."""
+    connection.execute(
+        insert(grants_table).values(
+            id=grant.id,
+            consumer=grant.consumer.id,
+            dataset=grant.dataset,
+            items=list(grant.items),
+            purpose=grant.purpose,
+            legal_basis=grant.legal_basis,
+            scope=grant.scope.code,
+            valid_from=grant.valid_from,
+            valid_until=grant.valid_until,
+            impact_assessment=grant.impact_assessment,
+            notice=grant.notice,
+            filter=to_json(grant.filter) if grant.filter else None,
+            minors=grant.minors,
+            join_domain=grant.join_domain,
+            ended=grant.ended,
+            released={},
+            share=None,
+        )
+    )
+
+
+def all_grants(connection: Connection, catalog: Catalog) -> list[Stored]:
+    """Every grant, in the order given."""
+    consumers = all_consumers(connection)
+    rows = connection.execute(select(grants_table).order_by(grants_table.c.sequence)).mappings()
+    return [_stored(row, consumers[row["consumer"]], catalog) for row in rows]
+
+
+def set_outcome(
+    connection: Connection, grant: str, released: Mapping[str, Effect], share: str | None
+) -> None:
+    """Note what a grant has released and the share that carries it."""
+    connection.execute(
+        update(grants_table)
+        .where(grants_table.c.id == grant)
+        .values(released=effects_to_json(released), share=share)
+    )
+
+
+def new_id() -> str:
+    """`g` and 8 hexadecimal digits."""
+    return "g" + secrets.token_hex(4)
+
+
+def _stored(row: RowMapping, consumer: Consumer, catalog: Catalog) -> Stored:
+    dataset = catalog.dataset(row["dataset"])
+    condition: Any = row["filter"]
+    where = f"filter of grant {row['id']}"
+    grant = Grant(
+        id=row["id"],
+        consumer=consumer,
+        dataset=row["dataset"],
+        items=tuple(row["items"]),
+        purpose=row["purpose"],
+        legal_basis=row["legal_basis"],
+        scope=Scope(row["scope"]),
+        valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        impact_assessment=row["impact_assessment"],
+        notice=row["notice"],
+        filter=parse_predicate(condition, dataset, where) if condition else None,
+        minors=row["minors"],
+        join_domain=row["join_domain"],
+        sequence=row["sequence"],
+        ended=row["ended"],
+    )
+    return Stored(grant, effects_from_json(row["released"]), row["share"])

@@ -1,0 +1,125 @@
+"""The control store: a relational database, brought to its newest form when opened.
+
+Law: migrations run inside one write transaction, so of several starting processes one
+migrates and the others wait. The text of a database error never leaves this module.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from broker.errors import StoreError
+
+HEAD = "0001"
+"""The newest migration."""
+
+_WRITING = "shuqiao_writing"
+
+
+class Store:
+    """The control store; `reading` and `writing` give a connection in a transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __repr__(self) -> str:
+        return f"Store({self._engine.dialect.name})"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state."""
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection whose changes land together at the end, or not at all."""
+        with self._translated(), self._engine.connect() as connection:
+            marked = connection.execution_options(**{_WRITING: True})
+            with marked.begin():
+                yield marked
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError:
+            raise StoreError(
+                "the control store cannot be used",
+                where=self._engine.dialect.name,
+                mend="check that the database runs, has room, and that its address is right",
+            ) from None
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """The store at an SQLAlchemy address, migrated."""
+    try:
+        address = make_url(url)
+        if address.get_backend_name() == "sqlite":
+            _make_file(Path(address.database or ""))
+        engine = create_engine(address)
+    except (ArgumentError, NoSuchModuleError, ImportError):
+        raise StoreError(
+            "the address of the control store cannot be used",
+            where="setting store",
+            mend="e.g. sqlite:///store.db",
+        ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+    store = Store(engine)
+    migrate(store)
+    return store
+
+
+def migrate(store: Store) -> None:
+    """Bring the store to its newest form."""
+    with store.reading() as connection:
+        if _version(connection) == HEAD:
+            return
+    from alembic import command
+    from alembic.config import Config
+
+    with store.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(7310001)"))
+        if _version(connection) != HEAD:
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, HEAD)
+
+
+def _version(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+
+
+def _make_file(path: Path) -> None:
+    """A store file is readable by its owner alone from its first moment."""
+    if path.name and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, see `_on_begin`
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA busy_timeout=30000")
+
+
+def _on_begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(_WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,188 @@
+"""Operational facts as named events: each is one JSON log line and one Prometheus metric.
+
+Law: an event carries counts, ids and codes, never a value of a record; labels are
+datasets, sources and reason codes, all bounded by the catalogue and the mappings.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. `METRIC` is the metric's name; `LABELS` the fields that label it;
+    `AMOUNT` the field that is counted (empty: one); `HELP` what an operator reads."""
+
+    METRIC: ClassVar[str]
+    HELP: ClassVar[str]
+    LABELS: ClassVar[tuple[str, ...]] = ()
+    AMOUNT: ClassVar[str] = ""
+    GAUGE: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsCollected(Event):
+    """A batch of a source has landed in its collected topic."""
+
+    METRIC: ClassVar[str] = "shuqiao_collected_records"
+    HELP: ClassVar[str] = "records appended to collected topics"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset", "source")
+    AMOUNT: ClassVar[str] = "appended"
+    dataset: str
+    source: str
+    rows: int
+    appended: int
+    deleted: int
+    unchanged: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowQuarantined(Event):
+    """Rows of a source were set aside; nothing is lost."""
+
+    METRIC: ClassVar[str] = "shuqiao_quarantined_rows"
+    HELP: ClassVar[str] = "source rows set aside, by reason"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset", "source", "reason")
+    AMOUNT: ClassVar[str] = "rows"
+    dataset: str
+    source: str
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStopped(Event):
+    """A source's run ended with an error; its position stands where it was."""
+
+    METRIC: ClassVar[str] = "shuqiao_source_stops"
+    HELP: ClassVar[str] = "runs of a source that ended with an error"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset", "source")
+    dataset: str
+    source: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRelayed(Event):
+    """The relay has committed a batch."""
+
+    METRIC: ClassVar[str] = "shuqiao_relayed_records"
+    HELP: ClassVar[str] = "collected records relayed"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset",)
+    AMOUNT: ClassVar[str] = "read"
+    dataset: str
+    read: int
+    written: int
+    tombstones: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayQuarantined(Event):
+    """A collected record could not be relayed: gone from the shares that held it."""
+
+    METRIC: ClassVar[str] = "shuqiao_relay_quarantined_records"
+    HELP: ClassVar[str] = "collected records the relay set aside, by reason"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset", "reason")
+    AMOUNT: ClassVar[str] = "records"
+    dataset: str
+    reason: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantDecided(Event):
+    """A grant was given and decided; `share` is empty where none opened."""
+
+    METRIC: ClassVar[str] = "shuqiao_grants_decided"
+    HELP: ClassVar[str] = "grants decided"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset",)
+    dataset: str
+    grant: str
+    share: str
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharesOpen(Event):
+    """How many shares a dataset has."""
+
+    METRIC: ClassVar[str] = "shuqiao_open_shares"
+    HELP: ClassVar[str] = "shares that are written by the relay"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset",)
+    AMOUNT: ClassVar[str] = "shares"
+    GAUGE: ClassVar[bool] = True
+    dataset: str
+    shares: int
+
+
+EVENTS: tuple[type[Event], ...] = (
+    RecordsCollected,
+    RowQuarantined,
+    SourceStopped,
+    BatchRelayed,
+    RelayQuarantined,
+    GrantDecided,
+    SharesOpen,
+)
+"""Every event there is."""
+
+
+class Telemetry:
+    """Emits events to a JSON log file and to the metrics of its own registry."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._logger: Any = None
+        self.registry = CollectorRegistry()
+        self._metrics: dict[type[Event], Counter | Gauge] = {
+            event: (Gauge if event.GAUGE else Counter)(
+                event.METRIC, event.HELP, event.LABELS, registry=self.registry
+            )
+            for event in EVENTS
+        }
+
+    def emit(self, event: Event) -> None:
+        """One log line and one step of one metric."""
+        if self._logger is None:
+            self._open()
+        content = asdict(event)
+        self._logger.info(type(event).__name__, **content)
+        labels = {name: content[name] for name in event.LABELS}
+        amount = content[event.AMOUNT] if event.AMOUNT else 1
+        metric = self._metrics[type(event)].labels(**labels)
+        if isinstance(metric, Gauge):
+            metric.set(amount)
+        else:
+            metric.inc(amount)
+
+    def metrics(self) -> bytes:
+        """The metrics in Prometheus' text form."""
+        return generate_latest(self.registry)
+
+    def close(self) -> None:
+        """Close the log file; safe to call twice."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self._logger = None
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._logger = structlog.wrap_logger(
+            structlog.WriteLogger(self._file),
+            processors=[
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+
+
+def event_fields(event: type[Event]) -> tuple[str, ...]:
+    """The fields of an event, as the documentation lists them."""
+    return tuple(field.name for field in fields(event))

@@ -1,0 +1,161 @@
+"""Runs the sources of one dataset into its collected topic.
+
+Law: records, ownership, quarantine and the source's position land in one commit. A
+wrong row never stops a run; a source that cannot go on stops alone, with its position
+where it was; a source whose columns differ from its mapping stops the dataset before
+anything is read.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from broker.errors import ShuQiaoError, SourceError
+from broker.keyring import Keyring
+from broker.log.interface import Batch, Log, PositionWrite, TableWrite
+from broker.log.topics import sources_table
+from broker.model import Dataset
+from broker.seal import Sealer
+from broker.telemetry import Event, RecordsCollected, RowQuarantined, SourceStopped
+from connectors.collect import Collector, Counts, Secrets
+from connectors.convert import Converter
+from connectors.source import Source
+
+POSITION_SCHEMA = 0
+"""Schema id in a sealed position: its body is the source's own."""
+
+IDLE, FAILED = "idle", "failed"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run of one source did; `error` says why it stopped."""
+
+    source: str
+    counts: Counts = field(default_factory=Counts)
+    error: ShuQiaoError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """A source with the converter of its mapping."""
+
+    source: Source
+    converter: Converter
+
+
+class Runner:
+    """The runner of one dataset; it alone appends to the dataset's collected topic."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        supplies: Sequence[Supply],
+        *,
+        log: Log,
+        sealer: Sealer,
+        keyring: Keyring,
+        schema_id: int,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._dataset = dataset
+        self._supplies = supplies
+        self._log = log
+        self._sealer = sealer
+        self._schema_id = schema_id
+        self._emit = emit
+        self._secrets = Secrets(
+            keyring.ensure(f"record.{dataset.id}"), keyring.ensure(f"row.{dataset.id}")
+        )
+
+    def run(
+        self, limit: int, progress: Callable[[str, Counts], None] = lambda source, counts: None
+    ) -> list[Report]:
+        """Read every source to its end, `limit` rows a batch; one report a source."""
+        self._log.create_topic(self._dataset.collected_topic, self._dataset.partitions)
+        self._log.create_topic(self._dataset.quarantine_topic, self._dataset.partitions)
+        stopped = [report for one in self._supplies if (report := self._check(one)) is not None]
+        if stopped:
+            return stopped
+        return [self._run(one, limit, progress) for one in self._supplies]
+
+    def _check(self, supply: Supply) -> Report | None:
+        try:
+            supply.source.check()
+        except SourceError as error:
+            return self._stop(Report(supply.source.name, error=error), error)
+        return None
+
+    def _run(self, supply: Supply, limit: int, progress: Callable[[str, Counts], None]) -> Report:
+        source = supply.source
+        report = Report(source.name)
+        collector = Collector(
+            self._dataset,
+            source.name,
+            supply.converter,
+            log=self._log,
+            sealer=self._sealer,
+            schema_id=self._schema_id,
+            secrets=self._secrets,
+        )
+        name = f"source.{self._dataset.id}.{source.name}"
+        committed = self._log.position(name)
+        after = self._sealer.open(name, b"", committed).body if committed else None
+        try:
+            for page in source.batches(after, limit):
+                batch, counts = collector.collect(page.rows)
+                if page.position != after:
+                    sealed = self._sealer.seal(name, b"", POSITION_SCHEMA, page.position)
+                    batch.positions.append(PositionWrite(name, committed, sealed))
+                    committed, after = sealed, page.position
+                if batch.appends or batch.tables or batch.positions:
+                    self._log.commit(batch)
+                report.counts.add(counts)
+                self._tell(source.name, counts)
+                progress(source.name, report.counts)
+        except SourceError as error:
+            return self._stop(report, error)
+        self._note(report, IDLE)
+        return report
+
+    def _tell(self, source: str, counts: Counts) -> None:
+        dataset = self._dataset.id
+        self._emit(
+            RecordsCollected(
+                dataset=dataset,
+                source=source,
+                rows=counts.rows,
+                appended=counts.appended,
+                deleted=counts.deleted,
+                unchanged=counts.unchanged,
+                duplicates=counts.duplicates,
+            )
+        )
+        for reason, rows in sorted(counts.reasons.items()):
+            self._emit(RowQuarantined(dataset=dataset, source=source, reason=reason, rows=rows))
+
+    def _stop(self, report: Report, error: SourceError) -> Report:
+        report.error = error
+        self._emit(SourceStopped(dataset=self._dataset.id, source=report.source, where=error.where))
+        self._note(report, FAILED)
+        return report
+
+    def _note(self, report: Report, state: str) -> None:
+        """Leave the run's outcome where `shuqiao connect status` finds it."""
+        table, key = sources_table(self._dataset.id), report.source.encode()
+        known = self._log.entries(table, 0, [key]).get(key)
+        before: dict[str, Any] = json.loads(known) if known else {}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        status = {
+            "state": state,
+            "error": str(report.error) if report.error else "",
+            "last_run": now,
+            "last_success": now if state == IDLE else before.get("last_success", ""),
+            "rows": before.get("rows", 0) + report.counts.rows,
+            "quarantined": before.get("quarantined", 0) + report.counts.quarantined,
+            "stale": report.counts.stale,
+        }
+        entry = TableWrite(table, 0, key, json.dumps(status, ensure_ascii=False).encode())
+        self._log.commit(Batch(tables=[entry]))
