@@ -59,13 +59,16 @@ def add(
         if OUTPUT.as_json:
             OUTPUT.document(_document(outcome.grant, decision, share.id if share else None))
             return
-        if share is None:
+        if share is None or decision.refused:
+            zh, en = (decision.refused.zh, decision.refused.en) if decision.refused else ("", "")
             OUTPUT.say(
-                f"[yellow]○[/yellow] 授权 {outcome.grant.id} 不产生共享：{decision.refused}",
-                f"[yellow]○[/yellow] grant {outcome.grant.id} opens no share: {decision.refused}",
+                f"[yellow]○[/yellow] 授权 {outcome.grant.id} 不产生共享：{zh}",
+                f"[yellow]○[/yellow] grant {outcome.grant.id} opens no share: {en}",
             )
             return
         shown = ", ".join(f"{name}→{effect}" for name, effect in decision.released.items())
+        withheld = [name for name in outcome.grant.items if name not in decision.released]
+        shown += "".join(f", {name}→drop" for name in withheld)
         OUTPUT.say(
             f"[green]✓[/green] 授权 {outcome.grant.id} → 共享主题 {share.topic}\n  {shown}",
             f"[green]✓[/green] grant {outcome.grant.id} → shared topic {share.topic}\n  {shown}",
@@ -114,7 +117,8 @@ def show(grant: str) -> None:
             ],
         )
         if decision.refused:
-            OUTPUT.say(f"不产生共享：{decision.refused}", f"no share: {decision.refused}")
+            refusal = decision.refused
+            OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
 
 
 def _state(broker: Broker, grant: Grant) -> str:
@@ -148,5 +152,5 @@ def _document(grant: Grant, decision: Decision, share: str | None) -> dict[str, 
         **_fields(grant),
         "share": share,
         "effects": {name: str(effect) for name, effect in decision.effects.items()},
-        "refused": decision.refused,
+        "refused": decision.refused.code if decision.refused else "",
     }

@@ -9,8 +9,10 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from broker.cli import catalog, connect, consumer, grant, policy, quarantine, relay, share
+from broker.cli.demo.command import demo
 from broker.cli.output import OUTPUT, configure
 from broker.errors import ShuQiaoError
 
@@ -25,11 +27,11 @@ app = typer.Typer(
 
 @app.callback()
 def options(
-    lang: Annotated[str, typer.Option(help="zh | en", envvar="SHUQIAO_LANG")] = "zh",
+    lang: Annotated[str, typer.Option(help="zh | en", envvar="SHUQIAO_LANG")] = "",
     json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
 ) -> None:
     """Options that every command understands."""
-    if lang not in ("zh", "en"):
+    if lang not in ("", "zh", "en"):
         raise typer.BadParameter("zh | en", param_hint="--lang")
     configure(lang, json)
 
@@ -41,6 +43,7 @@ app.add_typer(grant.app, name="grant", help="授权: what, for whom, why, until 
 app.add_typer(policy.app, name="policy", help="策略: check and explain decisions")
 app.add_typer(share.app, name="share", help="共享主题: what is released")
 app.add_typer(quarantine.app, name="quarantine", help="隔离区: what was wrong, and what to do")
+app.command()(demo)
 app.command("relay")(relay.relay)
 
 
@@ -49,7 +52,7 @@ def main() -> None:
     try:
         app()
     except ShuQiaoError as error:
-        OUTPUT.console.print(f"[red]✗[/red] {error}", highlight=False, soft_wrap=True)
+        OUTPUT.console.print(f"[red]✗[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

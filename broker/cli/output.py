@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
 @dataclass
 class Output:
-    """Prints in the chosen language. `say("…", "…")` takes Chinese, then English."""
+    """Prints in the chosen language. `say("…", "…")` takes Chinese, then English.
+
+    Words go to `console`; `document` alone writes to standard output as JSON.
+    """
 
     lang: str = "zh"
     as_json: bool = False
     console: Console = field(default_factory=Console)
-
-    def __post_init__(self) -> None:
-        if self.as_json:
-            self.console = Console(stderr=True)
 
     def text(self, zh: str, en: str) -> str:
         """The words of the chosen language."""
@@ -31,7 +31,11 @@ class Output:
 
     def say(self, zh: str, en: str) -> None:
         """A line of words."""
-        self.console.print(self.text(zh, en), highlight=False)
+        self.console.print(self.text(zh, en), highlight=False, soft_wrap=True)
+
+    def mark(self, value: str, style: str) -> str:
+        """A value in a style; what looks like markup in it is shown as it stands."""
+        return f"[{style}]{escape(value)}[/{style}]"
 
     def head(self, zh: str, en: str) -> None:
         """A heading."""
@@ -43,8 +47,8 @@ class Output:
     ) -> None:
         """A table; columns are (Chinese, English)."""
         table = Table(title=title or None, title_justify="left", header_style="bold")
-        for zh, en in columns:
-            table.add_column(self.text(zh, en), overflow="fold")
+        for number, (zh, en) in enumerate(columns):
+            table.add_column(self.text(zh, en), overflow="fold", no_wrap=number == 0)
         for row in rows:
             table.add_row(*[str(cell) for cell in row])
         self.console.print(table)
@@ -59,7 +63,8 @@ OUTPUT = Output()
 
 
 def configure(lang: str, as_json: bool) -> None:
-    """Choose language and form for this process."""
-    OUTPUT.lang = lang
-    OUTPUT.as_json = as_json
-    OUTPUT.console = Console(stderr=as_json)
+    """Choose language and form for this process; an empty language leaves it as it is."""
+    OUTPUT.lang = lang or OUTPUT.lang
+    if as_json:
+        OUTPUT.as_json = True
+        OUTPUT.console = Console(stderr=True)

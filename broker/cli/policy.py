@@ -53,7 +53,7 @@ def explain(consumer: str, dataset: str) -> None:
                 {
                     "grant": grant.id,
                     "policy_version": decision.policy_version,
-                    "refused": decision.refused,
+                    "refused": decision.refused.code if decision.refused else "",
                     "items": {
                         name: {
                             "effect": str(effect),
@@ -87,7 +87,8 @@ def explain(consumer: str, dataset: str) -> None:
             ],
         )
         if decision.refused:
-            OUTPUT.say(f"不产生共享：{decision.refused}", f"no share: {decision.refused}")
+            refusal = decision.refused
+            OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
 
 
 @app.command()
@@ -105,7 +106,7 @@ def matrix() -> None:
                 {
                     "consumer": consumer,
                     "dataset": dataset,
-                    "refused": decision.refused,
+                    "refused": decision.refused.code if decision.refused else "",
                     "items": {name: str(effect) for name, effect in decision.effects.items()},
                 }
                 for consumer, dataset, decision in rows

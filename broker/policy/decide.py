@@ -22,11 +22,12 @@ from broker.policy.model import (
     Holding,
     Policy,
     Reason,
+    Refusal,
     Relax,
     RowRule,
     Target,
 )
-from broker.policy.predicate import Predicate, age_under
+from broker.policy.predicate import Predicate, age_under, items_read
 
 Reasons = dict[str, tuple[Reason, ...]]
 MINOR_AGE = 14
@@ -162,23 +163,54 @@ def _closed(grant: Grant, dataset: Dataset, policy: Policy) -> Reason | None:
     return None
 
 
-def _refusal(grant: Grant, dataset: Dataset, policy: Policy, effects: dict[str, Effect]) -> str:
+def _refusal(
+    grant: Grant, dataset: Dataset, policy: Policy, effects: dict[str, Effect]
+) -> Refusal | None:
     closed = _closed(grant, dataset, policy)
-    if closed is not None and closed.by == "not_shared":
-        return f"{dataset.title}不予共享：{dataset.sharing_citation}"
-    if closed is not None:
-        return (
-            f"授权 {grant.id} 在 {policy.as_of} 无效（{grant.valid_from} 至 {grant.valid_until}）"
-        )
+    tier = f"T{int(grant.consumer.tier)}"
     level = presence_level(grant, dataset, policy)
+    if closed is not None and closed.by == "not_shared":
+        return Refusal(
+            "not_shared",
+            f"{dataset.title}不予共享：{dataset.sharing_citation}",
+            f"{dataset.id} is not shared: {dataset.sharing_citation}",
+        )
+    if closed is not None:
+        days = grant.valid_from, grant.valid_until
+        return Refusal(
+            "no_grant",
+            f"授权 {grant.id} 在 {policy.as_of} 无效（有效期 {days[0]} 至 {days[1]}）",
+            f"grant {grant.id} is not valid on {policy.as_of} (it is from {days[0]} to {days[1]})",
+        )
     if level - grant.consumer.tier >= 2:
-        return (
-            f"在{dataset.title}中出现本身即为 {level.name}，"
-            f"准入等级 T{int(grant.consumer.tier)} 的使用方不得接收任何行"
+        return Refusal(
+            "presence",
+            f"出现在{dataset.title}里这件事本身就是 {level.name}，准入等级 {tier} 不得接收任何行",
+            f"being in {dataset.id} is itself {level.name}: tier {tier} may receive no row of it",
         )
     if all(effect == DROP for effect in effects.values()):
-        return "所申请的数据项全部不予提供"
-    return ""
+        return Refusal(
+            "nothing_left", "所申请的数据项全部不予提供", "every item asked for is withheld"
+        )
+    published = _published_by_filter(grant, dataset, effects)
+    if published:
+        return Refusal(
+            "filter_publishes",
+            f"行条件会泄露未原样提供的数据项：{'、'.join(published)}",
+            f"the filter would give away items that are not kept: {', '.join(published)}",
+        )
+    return None
+
+
+def _published_by_filter(grant: Grant, dataset: Dataset, effects: dict[str, Effect]) -> list[str]:
+    """Items that the grant's filter reads and the grant does not show at keep, scope excepted."""
+    if grant.filter is None:
+        return []
+    return sorted(
+        name
+        for name in items_read(grant.filter)
+        if name != dataset.scope_item and effects[name] != KEEP
+    )
 
 
 def _valid(relax: Relax, policy: Policy) -> bool:

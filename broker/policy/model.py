@@ -206,11 +206,25 @@ class RowRule:
     forbids: tuple[Predicate, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a decision opens no share: `code` is not_shared, no_grant, presence, nothing_left
+    or filter_publishes; the words are in Chinese and English."""
+
+    code: str
+    zh: str
+    en: str
+
+    def words(self, lang: str) -> str:
+        """The words of a language, `zh` or `en`."""
+        return self.en if lang == "en" else self.zh
+
+
 @dataclass(frozen=True)
 class Decision:
     """For one grant and one dataset: the effect of every item, the rows, the reasons.
 
-    `refused` says in words why there is no share; it is empty exactly when one opens.
+    `refused` says why there is no share; it is None exactly when one opens.
     """
 
     grant: str
@@ -221,7 +235,7 @@ class Decision:
     rows: RowRule
     domain: str
     reasons: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
-    refused: str = ""
+    refused: Refusal | None = None
 
     @property
     def released(self) -> dict[str, Effect]:
