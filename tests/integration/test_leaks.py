@@ -1,0 +1,182 @@
+"""Nothing personal in clear outside the sources and the records of a share.
+
+Looked for: every value that belongs to one person alone (ID, phone, account and
+certificate numbers, the house), over every file, log line, metric and message. That the
+scan can see is shown by turning sealing off, and by turning one mask to keep.
+"""
+
+import csv
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.bootstrap import Broker
+from broker.policy.model import KEEP
+from broker.projection import masks
+from broker.registry import unframe
+from broker.seal import Sealer
+from connectors.samples.population import Population
+from tests import city, recompute
+from tests.faults.test_kill import prepared
+
+PEOPLE = 250
+SEED = 7
+
+
+def needles(broker: Broker) -> dict[bytes, str]:
+    """Every value unique to one person, with the item it is a value of."""
+    found: dict[bytes, str] = {}
+    for person in Population(PEOPLE, SEED, broker.today, broker.divisions):
+        found[person.id_no.encode()] = "id_no"
+        found[person.phone.encode()] = "phone"
+        found[person.address.encode()] = "address"
+        county = person.division[:6]
+        found[f"JZ{county}{person.index:09d}".encode()] = "permit_no"
+        found[f"DB{county}{person.index:08d}".encode()] = "cert_no"
+        found[f"FD{county}{person.index:08d}".encode()] = "contract_no"
+    for file in sorted((broker.settings.sources_path / "minzheng" / "dibao").glob("*.csv")):
+        with file.open(encoding="gb18030", errors="replace", newline="") as rows:
+            for row in csv.DictReader(rows):
+                if account := row["银行账号"]:
+                    found[account.encode()] = "bank_account"
+    return found
+
+
+def forms(value: bytes) -> Iterator[bytes]:
+    """A value as it may stand in a file."""
+    yield value
+    text = value.decode()
+    yield text.encode("utf-16-le")
+    yield value.hex().encode()
+    if not text.isascii():
+        yield text.encode("gb18030")
+        yield text.encode("unicode_escape")
+
+
+def leaks(data: bytes, values: dict[bytes, str]) -> set[str]:
+    """The items of which a value stands in the data."""
+    return {item for value, item in values.items() for form in forms(value) if form in data}
+
+
+def files(broker: Broker) -> dict[str, bytes]:
+    """Every file of the city but the sources."""
+    sources = broker.settings.sources_path
+    return {
+        str(path.relative_to(broker.settings.state)): path.read_bytes()
+        for path in broker.settings.state.rglob("*")
+        if path.is_file() and sources not in path.parents
+    }
+
+
+def collect_all(broker: Broker) -> str:
+    """Collect every dataset; everything that was said."""
+    said = []
+    for name in broker.catalog.datasets:
+        for report in broker.runner(name, broker.mappings()).run(50):
+            assert report.error is None
+            said.append(repr(report))
+    return "\n".join(said)
+
+
+def test_nothing_in_clear_without_a_share(tmp_path: Path) -> None:
+    prepared(tmp_path, PEOPLE, SEED)
+    with city.city(tmp_path) as broker:
+        said = collect_all(broker)
+        values = needles(broker)
+        found = files(broker)
+        assert {"log.db", "log.db-wal", "store.db", "keyring.json", "events.jsonl"} <= set(found)
+        assert len(found["log.db"]) + len(found["log.db-wal"]) > 200_000
+        assert {name for name, data in found.items() if leaks(data, values)} == set()
+        assert leaks(broker.telemetry.metrics() + said.encode(), values) == set()
+
+
+def test_in_shares_only_what_was_decided(tmp_path: Path) -> None:
+    prepared(tmp_path, PEOPLE, SEED)
+    with city.city(tmp_path) as broker:
+        collect_all(broker)
+        for name in broker.catalog.datasets:
+            city.relay(broker, name)
+        values = needles(broker)
+        kept = 0
+        for one in broker.sharing.settle():
+            if one.share is None:
+                continue
+            released = {name for name, effect in one.decision.released.items() if effect == KEEP}
+            records = recompute.newest(broker, one.share.topic)
+            data = b"\n".join(key + b" " + unframe(v)[1] for key, v in records.items())
+            found = leaks(data, values)
+            assert found <= released, one.grant.consumer.id
+            kept += len(found)
+        assert kept >= 2
+        topics = [name for name in broker.log.topics() if name.startswith("shared.")]
+        assert leaks(broker.telemetry.metrics(), values) == set()
+        everything = {n: d for n, d in files(broker).items() if not n.startswith("log.db")}
+        assert all(leaks(data, values) == set() for data in everything.values())
+    copy = tmp_path / "without-shares.db"
+    copy.write_bytes((tmp_path / "log.db").read_bytes())
+    with sqlite3.connect(copy) as db:
+        marks = ",".join("?" * len(topics))
+        db.execute(
+            f"DELETE FROM record WHERE topic IN (SELECT id FROM topic WHERE name IN ({marks}))",
+            topics,
+        )
+        db.commit()
+        db.execute("VACUUM")
+    assert leaks(copy.read_bytes(), values) == set()
+
+
+def test_the_scan_sees_an_unsealed_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sealer, "seal", lambda self, topic, key, schema_id, body: body)
+    prepared(tmp_path, PEOPLE, SEED)
+    with city.city(tmp_path) as broker:
+        collect_all(broker)
+        found = files(broker)
+        seen = leaks(found["log.db"] + found["log.db-wal"], needles(broker))
+        assert {"id_no", "phone", "permit_no", "cert_no", "contract_no", "bank_account"} <= seen
+
+
+def test_the_scan_sees_a_mask_turned_to_keep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masks.Pseudonyms, "of", lambda self, value: value)
+    prepared(tmp_path, PEOPLE, SEED)
+    with city.city(tmp_path) as broker:
+        collect_all(broker)
+        city.relay(broker)
+        one = next(o for o in broker.sharing.settle() if o.grant.consumer.id == "grid_dongchangfu")
+        assert one.share is not None
+        data = b"".join(unframe(v)[1] for v in recompute.newest(broker, one.share.topic).values())
+        assert "id_no" in leaks(data, needles(broker))
+
+
+def test_no_error_or_message_shows_a_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command that looks at records, as typed; `share read` is for who is entitled."""
+    from broker.cli.main import app
+
+    prepared(tmp_path, PEOPLE, SEED)
+    monkeypatch.setenv("SHUQIAO_STATE", str(tmp_path))
+    monkeypatch.setenv("SHUQIAO_SETTLE_SECONDS", "0")
+    with city.city(tmp_path) as broker:
+        values = needles(broker)
+        datasets = list(broker.catalog.datasets)
+    commands = [
+        ["connect", "run"], ["connect", "status"], ["relay"], ["share", "list"], ["grant", "list"],
+        ["quarantine", "list"], ["policy", "matrix"],
+        *(["quarantine", "show", name, "--limit", "999"] for name in datasets),
+        *(["connect", "preview", name, "--rows", "50"] for name in datasets),
+        *(["--json", "quarantine", "show", name] for name in datasets),
+    ]  # fmt: skip
+    said = ""
+    for words in commands:
+        try:
+            app(words, standalone_mode=False)
+        finally:
+            captured = capsys.readouterr()
+            said += captured.out + captured.err
+    assert len(said) > 20_000
+    flat = said.replace("\n", "").replace(" ", "").replace("│", "")
+    assert leaks(said.encode(), values) | leaks(flat.encode(), values) == set()
