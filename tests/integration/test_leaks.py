@@ -124,6 +124,7 @@ def test_in_shares_only_what_was_decided(tmp_path: Path) -> None:
         )
         db.commit()
         db.execute("VACUUM")
+    db.close()
     assert leaks(copy.read_bytes(), values) == set()
 
 
