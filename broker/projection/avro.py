@@ -8,6 +8,7 @@ and compared. No error holds a value.
 
 import struct
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -99,8 +100,10 @@ def _check(avro: Any) -> Check | None:
     logical = avro.get("logicalType") if isinstance(avro, dict) else None
     if logical == "decimal":
         return _decimal_check(avro["precision"], avro["scale"])
+    if logical == "date":
+        return lambda value: type(value) is date
     if logical is not None:
-        return None
+        return lambda value: isinstance(value, datetime) and value.tzinfo is not None
     if avro in _RANGE:
         limit = _RANGE[avro]
         return lambda value: type(value) is int and -limit <= value < limit
