@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.model import Kind
+from broker.model import Kind, Scope
 from broker.policy.decide import decide, unguarded
 from broker.policy.effects import LADDERS, at_most, meet
-from broker.policy.model import DROP
+from broker.policy.model import DROP, RowRule
 from broker.policy.predicate import All, Any_, In, Not, evaluate
+from broker.policy.rows import admits
 from tests.laws import worlds
 
 FLOOR = 20
@@ -26,7 +27,8 @@ def floors() -> Iterator[None]:
     yield
     wanted = (
         "expired", "forbidden", "limit bound", "forbid beat relax", "guard fired",
-        "order mattered not", "incomparable or equal", "unknown",
+        "order mattered not", "incomparable or equal", "unknown", "relax beaten",
+        "guard added fired", "row withheld as unknown", "edges fell",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"
@@ -104,6 +106,55 @@ def test_order_of_rules_guards_and_holdings_does_not_matter(dataset, grant, poli
 
 
 @law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), st.data())
+def test_a_relax_never_beats_a_limit(dataset, grant, policy, data) -> None:
+    limit = data.draw(worlds.limits())
+    policy = replace(
+        policy,
+        limits=(*policy.limits, limit),
+        relaxes=(*policy.relaxes, worlds.relax_to_keep(limit.target)),
+    )
+    effects, reasons = unguarded(replace(grant, items=worlds.NAMES), dataset, policy)
+    for item in dataset.items:
+        if item.kind in limit.target.kinds:
+            assert at_most(item.kind, effects[item.name], limit.effect)
+            seen["relax beaten"] += any(r.by == "relax" for r in reasons[item.name])
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies(), worlds.guards())
+def test_adding_a_guard_never_discloses_more_on_items_no_other_guard_reads(
+    dataset, grant, policy, guard
+) -> None:
+    read = {kind for one in policy.guards for test in one.when for kind in test.kinds}
+    before = decide(grant, (), dataset, policy).effects
+    after = decide(grant, (), dataset, replace(policy, guards=(*policy.guards, guard))).effects
+    for item in dataset.items:
+        if item.kind not in read:
+            assert at_most(item.kind, after[item.name], before[item.name])
+            seen["guard added fired"] += after[item.name] != before[item.name]
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies())
+def test_edges_stand_only_where_what_they_show_is_kept(dataset, grant, policy) -> None:
+    relax = worlds.relax_to_edges()
+    dataset = replace(dataset, items=tuple(
+        replace(one, embeds=("flag", "code")) if one.kind is Kind.CITIZEN_ID else one
+        for one in dataset.items
+    ))  # fmt: skip
+    dataset = replace(dataset, items=tuple(
+        replace(one, concept="elsewhere.id") if one.kind is Kind.CITIZEN_ID else one
+        for one in dataset.items
+    ))  # fmt: skip
+    effects = decide(grant, (), dataset, replace(policy, relaxes=(*policy.relaxes, relax))).effects
+    free, _ = unguarded(grant, dataset, replace(policy, relaxes=(*policy.relaxes, relax)))
+    if effects["citizen_id"].name == "edges":
+        assert effects["flag"].name == effects["code"].name == "keep"
+    seen["edges fell"] += free["citizen_id"].name == "edges" != effects["citizen_id"].name
+
+
+@law
 @given(st.sampled_from(Kind), st.data())
 def test_meet_is_a_meet(kind, data) -> None:
     a, b, c = (data.draw(st.sampled_from(LADDERS[kind])) for _ in range(3))
@@ -136,3 +187,13 @@ def test_unknown_is_settled_only_where_every_value_agrees(tree) -> None:
     else:
         seen["unknown"] += 1
     assert evaluate(Not(tree), {"known": "v"}, 2026) is (None if answer is None else not answer)
+
+
+@law
+@given(trees, trees)
+def test_unknown_never_releases_a_row(filtered, forbidden) -> None:
+    record = {"known": "v"}
+    rule = RowRule(Scope("3715"), filtered, (forbidden,))
+    passes, stops = evaluate(filtered, record, 2026), evaluate(forbidden, record, 2026)
+    assert admits(rule, record, 2026) is (passes is True and stops is False)
+    seen["row withheld as unknown"] += passes is None or stops is None

@@ -91,6 +91,13 @@ def relax_to_keep(target: Target) -> Relax:
     return Relax("k", "", "", "", target, "", "a", "b", TODAY, KEEP)
 
 
+def relax_to_edges() -> Relax:
+    """A valid relax that lifts an ID number to its edges."""
+    edges = next(effect for effect in LADDERS[Kind.CITIZEN_ID] if effect.name == "edges")
+    target = Target(kinds=(Kind.CITIZEN_ID,))
+    return Relax("e", "", "", "", target, "", "a", "b", TODAY, edges)
+
+
 @st.composite
 def guards(draw: st.DrawFn) -> Guard:
     seen, effect = draw(kind_and_effect())

@@ -1,0 +1,10 @@
+"""Settings of the whole test run."""
+
+import os
+
+from hypothesis import Phase, settings
+
+# A planted fault is to be found, not explained: looking for the smallest example takes minutes.
+settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))
+if os.environ.get("SHUQIAO_MUTANT"):
+    settings.load_profile("mutants")
