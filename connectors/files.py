@@ -188,10 +188,13 @@ class _Lines:
 
 def column_difference(found: list[str], expected: tuple[str, ...]) -> str:
     """Missing, unknown and repeated columns in words; empty where there are none."""
+    unknown = [_printable(name) for name in found if name not in expected]
+    if len(unknown) * 2 > len(found):  # a row of data where the header should be
+        unknown = [f"{len(unknown)} names, not shown, as they may be data"]
     twice = [name for name, times in Counter(found).items() if times > 1]
     parts = (
         ("missing", [name for name in expected if name not in found]),
-        ("unknown", [_printable(name) for name in found if name not in expected]),
+        ("unknown", unknown),
         ("twice", [_printable(name) for name in twice]),
     )
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
