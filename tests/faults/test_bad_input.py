@@ -75,6 +75,7 @@ def sql_run(folder: Path, *rows: dict[str, Any]) -> tuple[Any, list[Quarantined]
 
 def entries(broker: Broker, dataset: str) -> list[Quarantined]:
     found = Quarantine(broker.catalog.dataset(dataset), broker.sealer).entries(broker.log, 999)
+    found.sort(key=lambda one: one[2].where)
     for _, _, entry in found:
         said = f"{entry.reason} {entry.where} {entry.mend} {entry!r}"
         assert SECRET not in said and "99012345678" not in said and entry.mend

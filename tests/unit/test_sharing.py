@@ -1,0 +1,129 @@
+"""Consumers, grants, and the shares that follow from them."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from broker.errors import CatalogError, GrantError, PolicyError
+from broker.model import Level
+from tests import city
+
+
+def test_equal_grants_of_one_department_use_one_share(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        one = city.grant(broker, "a", "name sex")
+        other = city.grant(broker, "b", "name sex", department="wj")
+        third = city.grant(broker, "c", "name")
+        assert one.share and other.share and third.share
+        assert one.share.id == other.share.id != third.share.id
+        ((share, readers), *_) = [x for x in broker.sharing.audiences() if len(x[1]) == 2]
+        assert readers == ["a", "b"] and share.id == one.share.id
+
+
+def test_pseudonym_domains_keep_departments_apart(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        one = city.grant(broker, "a", "id_no", tier=Level.L2, department="grid")
+        other = city.grant(broker, "b", "id_no", tier=Level.L2, department="wj")
+        again = city.grant(broker, "c", "id_no", tier=Level.L2, department="grid")
+        assert one.share and other.share and again.share
+        assert one.share.id == again.share.id != other.share.id
+
+
+def test_a_share_lives_as_long_as_an_active_grant(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        today = broker.today
+        one = city.grant(broker, "a", "name", valid_until=str(today))
+        assert one.share and broker.sharing.readable(one.share.id, "a")
+    with city.city(tmp_path) as broker:
+        tomorrow = today + timedelta(days=1)
+        broker.__dict__["policy"] = type(broker.policy)(
+            **{**vars(broker.policy), "as_of": tomorrow}
+        )
+        assert broker.sharing.shares() == []
+        with pytest.raises(GrantError, match="no right"):
+            broker.sharing.readable(one.share.id, "a")
+        broker.sharing.settle()
+        late = city.grant(broker, "b", "name", valid_from=str(tomorrow))
+        assert late.share and late.share.id != one.share.id, "a lapsed share never comes back"
+
+
+def test_a_grant_that_starts_later_opens_its_share_then(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        tomorrow = broker.today + timedelta(days=1)
+        outcome = city.grant(broker, "a", "name", valid_from=str(tomorrow))
+        assert outcome.share is None and outcome.decision.refused.code == "no_grant"
+        broker.__dict__["policy"] = type(broker.policy)(
+            **{**vars(broker.policy), "as_of": tomorrow}
+        )
+        broker.__dict__.pop("sharing")
+        (outcome,) = broker.sharing.settle()
+        assert outcome.share is not None
+
+
+def test_a_filter_may_read_only_what_the_grant_shows(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        hidden = city.grant(broker, "a", "name", filter="{eq: {sex: '2'}}")
+        assert hidden.share is None and hidden.decision.refused.code == "filter_publishes"
+        shown = city.grant(broker, "b", "name sex", filter="{eq: {sex: '2'}}")
+        assert shown.share is not None
+        scope = city.grant(broker, "c", "name", filter="{prefix: {division_code: '371502'}}")
+        assert scope.share is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"purpose": " "}, "purpose is missing"),
+        ({"legal_basis": ""}, "legal_basis is missing"),
+        ({"impact_assessment": ""}, "impact_assessment is missing"),
+        ({"notice": ""}, "notice is missing"),
+        ({"valid_until": "soon"}, "valid_until is no date"),
+        ({"valid_until": "2020-01-01"}, "ends before it starts"),
+        ({"filter": "{eq: {id_no: x}}"}, "may not read id_no"),
+        ({"filter": "{eq: ["}, "no YAML"),
+        ({"filter": "{like: {sex: x}}"}, "unknown operator"),
+        ({"items": "shoe_size"}, "no item 'shoe_size'"),
+        ({"items": ""}, "no item is asked for"),
+        ({"dataset": "ga.nothing"}, "no dataset"),
+    ],
+)
+def test_what_is_missing_or_unknown_is_refused(
+    tmp_path: Path, changes: dict[str, str], says: str
+) -> None:
+    with city.city(tmp_path) as broker:
+        items = changes.pop("items", "name")
+        with pytest.raises((GrantError, PolicyError, CatalogError), match=says) as error:
+            city.grant(broker, "a", items, **changes)
+        assert error.value.mend
+        assert broker.sharing.grants() == []
+
+
+def test_one_active_grant_a_dataset_and_ids_of_consumers(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        city.grant(broker, "a", "name")
+        with pytest.raises(GrantError, match="already has grant"):
+            city.grant(broker, "a", "sex")
+        for name in ("A", "1a", "a.b", "shuqiao", "", "a-b"):
+            with pytest.raises(GrantError, match="cannot be a consumer"):
+                broker.sharing.add_consumer(name, "mz", Level.L3, "")
+        with pytest.raises(GrantError, match="no department"):
+            broker.sharing.add_consumer("b", "zz", Level.L3, "")
+        with pytest.raises(GrantError, match="already a consumer"):
+            broker.sharing.add_consumer("a", "mz", Level.L3, "")
+
+
+def test_what_a_department_once_held_binds_its_later_grants(tmp_path: Path) -> None:
+    rules = tmp_path / "policies" / "rules"
+    rules.mkdir(parents=True)
+    (rules / "edges.yaml").write_text(
+        "rules:\n- {id: e, title: t, reason: r, owner: ga, author: a, approver: b,"
+        " expires: 2099-01-01,\n   relax: {items: [id_no], datasets: [ga.resident_base],"
+        " consumers: [first], at_least: edges}}\n"
+    )
+    with city.city(tmp_path) as broker:
+        first = city.grant(broker, "first", "id_no sex division_code name", tier=Level.L2)
+        assert str(first.decision.effects["id_no"]).startswith(("edges", "pseudonym"))
+        later = city.grant(broker, "later", "name birth_date", tier=Level.L3)
+        shows_edges = str(first.decision.effects["id_no"]).startswith("edges")
+        assert shows_edges and str(later.decision.effects["birth_date"]) == "decade"

@@ -1,0 +1,72 @@
+"""The control store: migrations make the tables; ids of schemas are for good."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from broker.errors import RegistryError, StoreError
+from broker.registry import Registry, frame, unframe
+from broker.store.engine import open_store
+from broker.store.tables import metadata
+
+ONE = {"type": "record", "name": "a", "fields": [{"name": "x", "type": "int"}]}
+TWO = {"type": "record", "name": "b", "fields": []}
+
+
+def test_the_migrations_build_exactly_the_tables(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    with store.reading() as connection:
+        found = inspect(connection)
+        names = set(found.get_table_names()) - {"alembic_version"}
+        assert names == set(metadata.tables)
+        for name, table in metadata.tables.items():
+            columns = {(c["name"], c["nullable"]) for c in found.get_columns(name)}
+            assert columns == {(c.name, bool(c.nullable)) for c in table.columns}
+            indexes = {tuple(i["column_names"]) for i in found.get_indexes(name)}
+            assert indexes == {tuple(c.name for c in i.columns) for i in table.indexes}
+    store.close()
+    assert oct((tmp_path / "store.db").stat().st_mode & 0o777) == "0o600"
+
+
+def test_several_that_open_at_once_migrate_once(tmp_path: Path) -> None:
+    failures: list[Exception] = []
+
+    def start() -> None:
+        try:
+            open_store(f"sqlite:///{tmp_path / 'store.db'}").close()
+        except StoreError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_the_same_content_has_the_same_id_for_good(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    registry = Registry(open_store(url))
+    one = registry.schema_id(ONE)
+    assert registry.schema_id(TWO) != one == registry.schema_id(dict(reversed(ONE.items())))
+    again = Registry(open_store(url))
+    assert again.schema_id(ONE) == one and again.schema(one) == ONE
+    with pytest.raises(RegistryError):
+        again.schema(999)
+
+
+def test_the_frame_is_the_wire_format() -> None:
+    assert frame(258, b"body") == b"\x00\x00\x00\x01\x02body"
+    assert unframe(frame(258, b"body")) == (258, b"body")
+    for value in (b"", b"\x00\x00\x00\x01", b"\x01\x00\x00\x01\x02body"):
+        with pytest.raises(RegistryError):
+            unframe(value)
+
+
+def test_an_address_that_cannot_be_used() -> None:
+    for url in ("nonsense", "nodb://x", "sqlite:////proc/nowhere/store.db"):
+        with pytest.raises((StoreError, OSError)):
+            open_store(url)
