@@ -1,0 +1,98 @@
+"""The relay where records or projections fail: one record, one share; the rest goes on."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from broker.errors import ProjectionError
+from broker.log.interface import Append, Batch
+from broker.projection.reference import Projection
+from broker.quarantine import Quarantine
+from broker.relay.routing import Router
+from tests import city, recompute
+
+NOW = datetime.now() - timedelta(days=1)
+TOPIC = "collected.ga.resident_base"
+
+
+def test_a_record_that_cannot_be_opened_leaves_every_share_that_holds_it(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    city.put(city.county(tmp_path, "371502"), *(city.resident(n, NOW) for n in range(5)))
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one, other = city.grant(broker, "a", "name"), city.grant(broker, "b", "sex")
+        city.relay(broker)
+        key, sealed = next(iter(recompute.newest(broker, TOPIC).items()))
+        partition = next(
+            p for p in range(4) if any(r.key == key for r in broker.log.read(TOPIC, p, 0, 99))
+        )
+        spoilt = sealed[:-1] + bytes([sealed[-1] ^ 1])
+        broker.log.commit(Batch([Append(TOPIC, partition, key, spoilt)]))
+        progress = city.relay(broker)
+        assert progress.quarantined == 1 and progress.tombstones == 2
+        assert len(city.shown(broker, one)) == len(city.shown(broker, other)) == 4
+        dataset = broker.catalog.dataset("ga.resident_base")
+        ((_, _, entry),) = Quarantine(dataset, broker.sealer).entries(broker.log)
+        assert entry.reason == "cannot_be_opened" and entry.raw == spoilt
+        assert entry.where.startswith(f"{TOPIC}/{partition}@")
+
+
+def test_where_one_projection_fails_that_share_alone_loses_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city.use_mapping(tmp_path)
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW), city.resident(2, NOW))
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        named, sexed = city.grant(broker, "a", "name"), city.grant(broker, "b", "sex")
+        city.relay(broker)
+        project = Projection.project
+
+        def failing(self: Projection, record: dict[str, object]) -> bytes:
+            if record["name"] == "坏" and self._steps[0][0] == "name":
+                raise ProjectionError("planted", where="name", mend="none")
+            return project(self, record)
+
+        monkeypatch.setattr(Projection, "project", failing)
+        later = (NOW + timedelta(minutes=1)).strftime("%Y-%m-%d %H:%M:%S")
+        city.put(path, city.resident(1, NOW, xm="坏", gxsj=later))
+        city.collect(broker)
+        progress = city.relay(broker)
+        assert progress.quarantined == 1 and progress.tombstones == 1
+        assert len(city.shown(broker, named)) == 1 and len(city.shown(broker, sexed)) == 2
+
+
+def test_shares_tell_nothing_by_key_order_or_offset(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    city.put(city.county(tmp_path, "371502"), *(city.resident(n, NOW) for n in range(40)))
+    with city.city(tmp_path) as broker:
+        city.collect(broker, limit=100)
+        shares = [city.grant(broker, name, items).share for name, items in
+                  (("a", "name"), ("b", "sex"))]  # fmt: skip
+        city.relay(broker)
+        keys = []
+        for share in shares:
+            assert share is not None
+            for partition in range(4):
+                read = broker.log.read(share.topic, partition, 0, 99)
+                assert [r.key for r in read] == sorted(r.key for r in read)
+            keys.append(set(recompute.newest(broker, share.topic)))
+        assert not keys[0] & keys[1] and not keys[0] & set(recompute.newest(broker, TOPIC))
+
+
+def test_a_thousand_scopes_use_one_projection_and_cost_what_they_reach(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        codes = [one.code for one in broker.divisions.all() if one.tier in ("village", "town")]
+        for number, code in enumerate(codes[:60]):
+            city.grant(broker, f"c{number}", "name", scope=code)
+        dataset = broker.catalog.dataset("ga.resident_base")
+        router = Router(dataset, broker.sharing.shares(dataset.id), broker.divisions)
+        assert len(router.templates) == 1 and len(router.rules) == 1
+        record = {"division_code": city.TOWNS[0], "id_no": "990000198001150015",
+                  "status": "normal"}  # fmt: skip
+        reached = router.routes(record, 2026)
+        assert {route.share.rows.scope.code for route in reached} == {"371502001", city.TOWNS[0]}
+        for division in (None, "", "371599999999", 5):
+            assert router.routes({**record, "division_code": division}, 2026) == ()
