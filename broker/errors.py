@@ -13,6 +13,7 @@ It never carries a value of a record, nor the text of a foreign exception
     ├── GrantError         a consumer or a grant cannot be made as asked
     ├── KeyringError       the keyring is missing, too open, or lacks a key
     ├── SealError          a sealed record cannot be opened
+    ├── RoutingError       a record's division is null or unknown
     ├── ProjectionError    a record cannot be projected for a share (carries the item)
     ├── MappingError       a mapping file is wrong
     ├── SourceError        a source stops: its run ends, nothing is lost
@@ -67,6 +68,10 @@ class KeyringError(ShuQiaoError):
 
 class SealError(ShuQiaoError):
     """A sealed record cannot be opened under this topic and key."""
+
+
+class RoutingError(ShuQiaoError):
+    """A record's division is null or not in the division table: it belongs to no scope."""
 
 
 class ProjectionError(ShuQiaoError):

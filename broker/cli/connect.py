@@ -100,7 +100,8 @@ def collect(broker: Broker, dataset: str = "") -> dict[str, list[Report]]:
     wanted = [dataset] if dataset else sorted({mapping.dataset for mapping in mappings})
     done: dict[str, list[Report]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=OUTPUT.console, transient=True) as bars:
+    quiet = not OUTPUT.console.is_terminal
+    with Progress(*columns, console=OUTPUT.console, transient=True, disable=quiet) as bars:
         for name in wanted:
             runner = broker.runner(name, mappings)
             totals = [broker.source(one).total() for one in mappings if one.dataset == name]

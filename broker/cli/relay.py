@@ -1,8 +1,12 @@
 """`shuqiao relay`: write every consumer's lawful view."""
 
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
-from broker.relay.worker import Progress
+from broker.relay.worker import Progress as Relayed
 from broker.telemetry import SharesOpen
 
 
@@ -26,20 +30,26 @@ def relay() -> None:
     show_progress(done)
 
 
-def relay_all(broker: Broker) -> dict[str, Progress]:
+def relay_all(broker: Broker) -> dict[str, Relayed]:
     """Bring the shares into line with grants and policy, then relay every dataset."""
     broker.sharing.settle()
-    done: dict[str, Progress] = {}
-    with OUTPUT.console.status(OUTPUT.text("分发…", "relaying …")) as status:
+    done: dict[str, Relayed] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    quiet = not OUTPUT.console.is_terminal
+    with Progress(*columns, console=OUTPUT.console, transient=True, disable=quiet) as bars:
         for name, dataset in broker.catalog.datasets.items():
-            status.update(OUTPUT.text(f"分发 {name} …", f"relaying {name} …"))
             shares = broker.sharing.shares(name)
             broker.telemetry.emit(SharesOpen(dataset=name, shares=len(shares)))
-            done[name] = broker.relay.run_once(dataset, shares)
+            bar = bars.add_task(name, total=None)
+
+            def advance(batch: Relayed, bar: Any = bar) -> None:
+                bars.update(bar, advance=batch.read)
+
+            done[name] = broker.relay.run_once(dataset, shares, advance)
     return done
 
 
-def show_progress(done: dict[str, Progress]) -> None:
+def show_progress(done: dict[str, Relayed]) -> None:
     """A table of what was relayed."""
     OUTPUT.table(
         [

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.divisions import Divisions
+from broker.errors import RoutingError
 from broker.model import Dataset, Scope
 from broker.policy.model import RowRule
 from broker.policy.rows import admits
@@ -56,10 +57,17 @@ class Router:
             )
 
     def routes(self, record: Mapping[str, Any], year: int) -> Sequence[Route]:
-        """The routes of the shares that this record belongs to, judged by `year`."""
+        """The routes of the shares that this record belongs to, judged by `year`.
+
+        `RoutingError` where its division is null or unknown.
+        """
         division = record.get(self._scope_item)
         if not isinstance(division, str) or self._divisions.get(division) is None:
-            return ()
+            raise RoutingError(
+                "the record's division is unknown",
+                where=self._scope_item,
+                mend="mend the record at its source, or bring the division table up to date",
+            )
         verdicts: dict[int, bool] = {}
         found: list[Route] = []
         for length in PREFIX_LENGTHS:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from broker.divisions import Divisions
-from broker.errors import ProjectionError, SealError
+from broker.errors import ProjectionError, RoutingError, SealError
 from broker.keyring import Keyring
 from broker.log.interface import Append, Batch, Log, PositionWrite, Stored
 from broker.model import Dataset
@@ -91,8 +91,16 @@ class Relay:
         self._emit = emit
         self._batch_size = batch_size
 
-    def run_once(self, dataset: Dataset, shares: Sequence[Share]) -> Progress:
-        """Bring every share up to the end of the collected topic as it is now."""
+    def run_once(
+        self,
+        dataset: Dataset,
+        shares: Sequence[Share],
+        advance: Callable[[Progress], None] = lambda batch: None,
+    ) -> Progress:
+        """Bring every share up to the end of the collected topic as it is now.
+
+        `advance` is told of every batch that has landed.
+        """
         total = Progress()
         topics = self._log.topics()
         if dataset.collected_topic not in topics:
@@ -100,7 +108,7 @@ class Relay:
         for share in shares:
             self._log.create_topic(share.topic, dataset.partitions)
         for partition in range(dataset.partitions):
-            worker = _Partition(self, dataset, partition)
+            worker = _Partition(self, dataset, partition, advance)
             worker.catch_up(shares, total)
             worker.follow(shares, total)
         return total
@@ -119,8 +127,15 @@ class Relay:
 class _Partition:
     """One partition of one dataset, from its committed position on."""
 
-    def __init__(self, relay: Relay, dataset: Dataset, partition: int) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        dataset: Dataset,
+        partition: int,
+        advance: Callable[[Progress], None],
+    ) -> None:
         self._relay = relay
+        self._advance = advance
         self._log = relay._log
         self._dataset = dataset
         self._partition = partition
@@ -210,6 +225,7 @@ class _Partition:
         self._membership.committed(interned)
         total.add(work.progress)
         self._tell(work.progress)
+        self._advance(work.progress)
 
     def _record(self, record: Stored, plan: Plan, held: Shares, work: _Work) -> Shares:
         """Write one record's values and tombstones; the shares that hold it afterwards."""
@@ -235,6 +251,9 @@ class _Partition:
             return {}
         except ProjectionError as error:
             self._set_aside(record, "cannot_be_decoded", error.mend, work)
+            return {}
+        except RoutingError as error:
+            self._set_aside(record, "cannot_be_routed", error.mend, work)
             return {}
         for share, failure in failures:
             self._set_aside(record, "cannot_be_projected", failure.mend, work, f" → {share}")

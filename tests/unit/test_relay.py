@@ -1,11 +1,12 @@
 """The relay where records or projections fail: one record, one share; the rest goes on."""
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from broker.errors import ProjectionError
+from broker.errors import ProjectionError, RoutingError
 from broker.log.interface import Append, Batch
 from broker.projection.reference import Projection
 from broker.quarantine import Quarantine
@@ -95,4 +96,29 @@ def test_a_thousand_scopes_use_one_projection_and_cost_what_they_reach(tmp_path:
         reached = router.routes(record, 2026)
         assert {route.share.rows.scope.code for route in reached} == {"371502001", city.TOWNS[0]}
         for division in (None, "", "371599999999", 5):
-            assert router.routes({**record, "division_code": division}, 2026) == ()
+            with pytest.raises(RoutingError):
+                router.routes({**record, "division_code": division}, 2026)
+
+
+def test_a_division_that_left_the_table_is_set_aside_with_tombstones(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW), city.resident(2, NOW, xzqh=city.TOWNS[1]))
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert len(city.shown(broker, one)) == 2
+    schemas = tmp_path / "schemas"
+    shutil.copytree(city.ROOT / "schemas", schemas)
+    table = (schemas / "divisions.csv").read_text("utf-8").splitlines(keepends=True)
+    with city.city(tmp_path) as broker:
+        later = (NOW + timedelta(minutes=1)).strftime("%Y-%m-%d %H:%M:%S")
+        city.put(path, city.resident(1, NOW, gxsj=later, xm="改名"))
+        city.collect(broker)
+    kept = [line for line in table if not line.startswith(city.TOWNS[0])]
+    (schemas / "divisions.csv").write_text("".join(kept), "utf-8")
+    with city.city(tmp_path, schemas=schemas) as broker:
+        progress = city.relay(broker)
+        assert progress.reasons == {"cannot_be_routed": 1} and progress.tombstones == 1
+        assert len(city.shown(broker, one)) == 1

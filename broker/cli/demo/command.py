@@ -90,7 +90,8 @@ def _empty(state: Path) -> None:
 
 def _departments(broker: Broker, people: int, seed: int, mess: float, today: date) -> Expected:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=OUTPUT.console, transient=True) as bars:
+    quiet = not OUTPUT.console.is_terminal
+    with Progress(*columns, console=OUTPUT.console, transient=True, disable=quiet) as bars:
         bar = bars.add_task(OUTPUT.text("虚构居民", "inventing residents"), total=people)
         expected = build(
             broker.settings.sources_path,
