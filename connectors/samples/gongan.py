@@ -1,7 +1,10 @@
-"""公安: one SQLite database a county, pinyin column names, local time, soft deletes."""
+"""公安: a SQLite database a table and county, pinyin column names, local time, soft deletes.
+
+Law: no record is older than what it is about (a birth, the issue of a permit).
+"""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from connectors.samples.database import TableWriter
@@ -23,6 +26,7 @@ PERMIT_COLUMNS = (
 RESIDENT_SPOTS = Spots(
     id_no="gmsfhm", division="xzqh", required="xm", misplaced="zt", bad_date=("csrq", "19900230"),
     undecodable="xm", changed=("hjdz", "地址更正中"), updated="gxsj", updated_format=_TIME,
+    missing=None,
 )  # fmt: skip
 PERMIT_SPOTS = Spots(
     id_no="gmsfhm", division="xzqh", required="jzzbh", misplaced="hjqh",
@@ -47,13 +51,14 @@ class Gongan:
         """Every row about the person."""
         spared = person.index in (ADULT, CHILD)
         county = person.division[:6]
-        at = self._population.changed(person, 0)
+        at = self._population.changed(person, 0, person.born)
         residents = self._table(county, "t_rkxx", RESIDENT_COLUMNS, "gxsj, gmsfhm")
         for cells in self.mess[RESIDENT].rows(_resident(person), at, spared):
             residents.write(cells)
         permits = self._table(county, "t_jzz", PERMIT_COLUMNS, "gxsj, jzzbh")
-        for permit in self._permits(person):
-            for cells in self.mess[PERMIT].rows(permit, self._population.changed(person, 1), False):
+        for permit, issued in self._permits(person):
+            at = self._population.changed(person, 1, issued)
+            for cells in self.mess[PERMIT].rows(permit, at, False):
                 permits.write(cells)
 
     def close(self) -> None:
@@ -68,16 +73,16 @@ class Gongan:
             found = self._tables[county, table] = TableWriter(path, table, columns, index)
         return found
 
-    def _permits(self, person: Person) -> Iterator[CELLS]:
+    def _permits(self, person: Person) -> Iterator[tuple[CELLS, date]]:
         if person.index in (ADULT, CHILD) or person.age < 16 or not person.share(2, 0.1):
             return
         issued = self._population.as_of - timedelta(days=30 + person.number(3, 700))
-        yield {
+        cells = {
             "jzzbh": f"JZ{person.division[:6]}{person.index:09d}",
             "gmsfhm": person.id_no,
             "xm": person.name,
             "csrq": f"{person.born:%Y%m%d}",
-            "jzdz": person.address,
+            "jzdz": person.home,
             "hjqh": person.hukou_division,
             "qfrq": f"{issued:%Y%m%d}",
             "qzyxq": f"{issued + timedelta(days=365):%Y%m%d}",
@@ -86,6 +91,7 @@ class Gongan:
             "zxbz": "0",
             "bz": "",
         }
+        yield cells, issued
 
 
 def _resident(person: Person) -> CELLS:

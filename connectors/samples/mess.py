@@ -25,7 +25,8 @@ CELLS = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Spots:
-    """The columns of a feed where mess can sit. `bad_date` is (column, text)."""
+    """The columns of a feed where mess can sit. `bad_date` is (column, text); `missing` is
+    what stands for nothing in `required`."""
 
     id_no: str
     division: str
@@ -37,6 +38,7 @@ class Spots:
     updated: str
     updated_format: str
     ragged: bool = False
+    missing: str | None = ""
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class Mess:
             case "undecodable":
                 return [{**cells, spots.undecodable: UNDECODABLE}]
             case "missing_mandatory":
-                return [{**cells, spots.required: ""}]
+                return [{**cells, spots.required: spots.missing}]
             case "misplaced_identifier":
                 return [{**cells, spots.misplaced: _somebodys_number(self._number)}]
             case "duplicate_identical":
@@ -129,5 +131,8 @@ class Mess:
 
 
 def _somebodys_number(number: int) -> str:
+    """An ID number, or by turns a mobile number: neither belongs where it is put."""
+    if number % 2:
+        return f"154{number % 10**8:08d}"
     start = f"998888{1950 + number % 50}0704{number % 1000:03d}"
     return start + ric.calc_check_digit(start + "0")

@@ -1,4 +1,7 @@
-"""民政: CSV drops in GB18030 with Chinese headers; months and dates as people write them."""
+"""民政: CSV drops in GB18030 with Chinese headers; months and dates as people write them.
+
+Law: no record is older than what it is about (a birth).
+"""
 
 import csv
 from collections.abc import Iterator
@@ -92,11 +95,11 @@ class Minzheng:
         """Every row about the person."""
         spared = person.index == ADULT
         if spared or (person.index != CHILD and person.age >= 18 and person.share(6, 0.04)):
-            at = self._population.changed(person, 6)
+            at = self._population.changed(person, 6, person.born)
             rows = self.mess[ALLOWANCE].rows(self._allowance_of(person), at, spared)
             self._allowance.write([_ordered(row, ALLOWANCE_COLUMNS) for row in rows])
         if spared or (person.index != CHILD and person.share(7, 0.03)):
-            at = self._population.changed(person, 7)
+            at = self._population.changed(person, 7, person.born)
             for cells in self._subsidies_of(person):
                 rows = self.mess[SUBSIDY].rows(cells, at, spared)
                 self._subsidy.write([_ordered(row, SUBSIDY_COLUMNS) for row in rows])

@@ -6,9 +6,11 @@ begins, and phone numbers with 154, which is not assigned; divisions are real.
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import accumulate
 
 from stdnum.cn import ric
 
@@ -34,11 +36,18 @@ _GIVEN = (
     "欣怡子涵梓萱浩然雨桐思远嘉诚佳琪俊熙诗涵乐瑶天佑安宁景行若水云帆"
 )
 
+_UP_TO = tuple(
+    accumulate((55, 70, 63, 48, 45, 58, 88, 73, 64, 76, 86, 72, 52, 55, 41, 24, 17, 9, 4))
+)
+"""Of 1,000 people, how many are younger than 5, 10, … 90 and at last 96: about as in a
+census of a province of the north."""
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An invented resident. `division` is where the person lives (12 digits), `address`
-    the household registration; `guardian` and `phone` are a parent's for minors."""
+    """An invented resident. `division` is where the person lives (12 digits) and `home`
+    the address there; `hukou_division` and `address` are the household registration.
+    `guardian` and `phone` are a parent's for minors."""
 
     index: int
     id_no: str
@@ -47,6 +56,7 @@ class Person:
     born: date
     age: int
     division: str
+    home: str
     address: str
     hukou_division: str
     guardian: str
@@ -96,7 +106,7 @@ class Population:
         if index not in (ADULT, CHILD) and numbers[4] % 20 == 0:
             hukou = self._villages[numbers[5] % len(self._villages)]
         surname = _surname(numbers[6])
-        minor = age < 18
+        house = _house(index, numbers[8])
         return Person(
             index=index,
             id_no=_id_number(index, born, male),
@@ -105,18 +115,22 @@ class Population:
             born=born,
             age=age,
             division=division,
-            address=f"{self._places[hukou]}{_house(index, numbers[8])}",
+            home=self._places[division] + house,
+            address=self._places[hukou] + house,
             hukou_division=hukou,
-            guardian=surname + _given(numbers[9]) if minor else "",
+            guardian=surname + _given(numbers[9]) if age < 18 else "",
             phone=f"154{(index * 7919 + self._seed * 104729) % 10**8:08d}",
             draws=draws[:24],
         )
 
-    def changed(self, person: Person, topic: int) -> datetime:
-        """When a department last changed its record: within two years before the day."""
-        midnight = datetime.combine(self.as_of, datetime.min.time())
-        seconds = (person.number(topic, 1 << 16) * 947 + person.index * 61) % (700 * 86_400)
-        return midnight - timedelta(seconds=seconds + 7_200)
+    def changed(self, person: Person, topic: int, since: date) -> datetime:
+        """When a department last changed a record of what happened on the day `since`
+        (before the population's day): after that, and within two years before the day."""
+        latest = datetime.combine(self.as_of, datetime.min.time()) - timedelta(hours=2)
+        happened = datetime.combine(since, datetime.min.time())
+        span = min(700 * 86_400, int((latest - happened).total_seconds()))
+        seconds = (person.number(topic, 1 << 16) * 947 + person.index * 61) % span
+        return latest - timedelta(seconds=seconds)
 
     @staticmethod
     def _age(index: int, number: int) -> int:
@@ -124,7 +138,9 @@ class Population:
             return 46
         if index == CHILD:
             return 3
-        return (number % 96 + number // 96 % 60) * 95 // 154
+        band = bisect_right(_UP_TO, number % 1_000)
+        last = band == len(_UP_TO) - 1
+        return band * 5 + number // 1_000 % (6 if last else 5)
 
 
 def _id_number(index: int, born: date, male: bool) -> str:

@@ -1,7 +1,11 @@
-"""卫健: a SQLite database with English column names, its own code lists, and UTC times."""
+"""卫健: SQLite databases with English column names, their own code lists, and UTC times.
+
+Law: nothing is recorded before it happened, and no dose is given before it is due or
+after the day of the build.
+"""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from connectors.samples.database import TableWriter
@@ -30,10 +34,17 @@ VACCINATION_SPOTS = Spots(
 CONTRACT_SPOTS = Spots(
     id_no="citizen_no", division="area_code", required="citizen_no", misplaced="team",
     bad_date=("signed_on", "1990-02-30"), undecodable="full_name",
-    changed=("team", "TEAM-CORRECTED"), updated="updated_at", updated_format=_TIME,
+    changed=("team", "TEAM-CORRECTED"), updated="updated_at", updated_format=_TIME, missing=None,
 )  # fmt: skip
 
-_VACCINES = ("HEPB", "BCG", "IPV", "DTAP", "MMR", "JE")
+_SCHEDULE = (
+    ("HEPB", 1, 0), ("HEPB", 2, 30), ("IPV", 1, 61), ("DTAP", 1, 91), ("MMR", 1, 243),
+    ("JE", 1, 730),
+)  # fmt: skip
+"""Vaccine, dose, and at how many days of age it is due."""
+_CHILDS = 4
+"""The dose that the child of the demo has missed."""
+_MOTHERS = range(20, 46)
 
 
 class Weijian:
@@ -57,13 +68,14 @@ class Weijian:
         """Every row about the person."""
         spared = person.index in (ADULT, CHILD)
         if person.age <= 6:
-            at = self._utc(person, 8)
-            for cells in self._doses(person):
+            for cells, since in self._doses(person):
+                at = self._utc(person, 8, since)
                 for row in self.mess[VACCINATION].rows(cells, at, spared):
                     self._vaccinations.write(row)
         if person.index == ADULT or (person.index != CHILD and person.share(9, 0.4)):
-            at = self._utc(person, 9)
-            for row in self.mess[CONTRACT].rows(self._contract(person), at, spared):
+            cells, since = self._contract(person)
+            at = self._utc(person, 9, since)
+            for row in self.mess[CONTRACT].rows(cells, at, spared):
                 self._contracts.write(row)
 
     def close(self) -> None:
@@ -71,22 +83,26 @@ class Weijian:
         self._vaccinations.close()
         self._contracts.close()
 
-    def _utc(self, person: Person, topic: int) -> datetime:
-        return self._population.changed(person, topic) - _FROM_UTC
+    def _utc(self, person: Person, topic: int, since: date) -> datetime:
+        return self._population.changed(person, topic, since) - _FROM_UTC
 
-    def _doses(self, person: Person) -> Iterator[CELLS]:
-        doses = 1 if person.index == CHILD else 1 + person.number(10, 3)
-        for number in range(doses):
-            due = person.index == CHILD or (number == doses - 1 and person.share(11, 0.1))
-            given = person.born + timedelta(days=30 * (number + 1))
-            yield {
+    def _doses(self, person: Person) -> Iterator[tuple[CELLS, date]]:
+        lived = (self._population.as_of - person.born).days
+        late = person.number(10, 15)
+        reached = [dose for dose in _SCHEDULE if dose[2] + late < lived]
+        if person.index == CHILD:
+            reached = [_SCHEDULE[_CHILDS]]
+        for place, (vaccine, number, days) in enumerate(reached, 1):
+            due = person.index == CHILD or (place == len(reached) and person.share(11, 0.1))
+            given = person.born + timedelta(days=days + late)
+            cells = {
                 "citizen_no": person.id_no,
                 "full_name": person.name,
                 "dob": f"{person.born:%Y-%m-%d}",
                 "guardian": person.guardian,
-                "vaccine_cd": _VACCINES[(person.index + number) % len(_VACCINES)],
+                "vaccine_cd": vaccine,
                 "lot_no": f"LOT-{person.number(10, 9000) + 1000}",
-                "dose": str(number + 1),
+                "dose": str(number),
                 "given_on": "" if due else f"{given:%Y-%m-%d}",
                 "site": f"社区卫生服务中心{person.division[4:9]}",
                 "overdue_flag": "Y" if due else "N",
@@ -94,15 +110,18 @@ class Weijian:
                 "deleted_flag": "N",
                 "remark": "",
             }
+            yield cells, given
 
-    def _contract(self, person: Person) -> CELLS:
-        signed = self._population.as_of - timedelta(days=10 + person.number(8, 340))
-        return {
+    def _contract(self, person: Person) -> tuple[CELLS, date]:
+        lived = (self._population.as_of - person.born).days
+        signed = self._population.as_of - timedelta(days=min(10 + person.number(8, 340), lived))
+        packages = "BPM" if person.sex == "2" and person.age in _MOTHERS else "BP"
+        cells = {
             "contract_no": f"FD{person.division[:6]}{person.index:08d}",
             "citizen_no": person.id_no,
             "full_name": person.name,
             "team": f"TEAM-{person.division[4:9]}",
-            "package_cd": "BPM"[person.number(10, 3)],
+            "package_cd": packages[person.number(10, len(packages))],
             "signed_on": f"{signed:%Y-%m-%d}",
             "valid_until": f"{signed + timedelta(days=365):%Y-%m-%d}",
             "group_cd": "E" if person.age >= 65 else "G",
@@ -111,3 +130,4 @@ class Weijian:
             "deleted_flag": "N",
             "remark": "",
         }
+        return cells, signed
