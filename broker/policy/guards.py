@@ -73,7 +73,7 @@ def guarded(
                         reasons.append((item.name, Reason("guard", guard.id, effect, guard.title)))
                     following[item.name] = meet(kind, following[item.name], effect)
         for item in dataset.items:
-            if state[item.name].name in SHOWN and not _shown_is_kept(item, dataset, state):
+            if state[item.name].name in SHOWN and not shown_is_kept(item, dataset, state):
                 effect = parse_effect(item.kind, "pseudonym")
                 reasons.append((item.name, Reason("guard", EMBEDDED, effect, EMBEDDED_TITLE)))
                 following[item.name] = meet(item.kind, following[item.name], effect)
@@ -82,7 +82,7 @@ def guarded(
         state = following
 
 
-def _shown_is_kept(item: Item, dataset: Dataset, state: State) -> bool:
+def shown_is_kept(item: Item, dataset: Dataset, state: State) -> bool:
     """Whether each embedded item that the mask's visible characters show is kept here."""
     shown = SHOWN[state[item.name].name].get(item.concept, frozenset(item.embeds))
     return all(

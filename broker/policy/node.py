@@ -4,15 +4,34 @@ Law: asking for what is not there, or is of another type, is a `PolicyError` wit
 and line.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from broker.errors import PolicyError
 from broker.marked import line_of
 from broker.model import Kind
 from broker.policy.effects import parse_effect
 from broker.policy.model import Effect
+
+Found = TypeVar("Found")
+Given = ParamSpec("Given")
+_DEEPEST = 30
+_LARGEST = 10_000
+
+
+def attempt(
+    errors: list[PolicyError],
+    read: Callable[Given, Found],
+    *given: Given.args,
+    **named: Given.kwargs,
+) -> Found | None:
+    """What `read` gives; None where it is wrong, with the error among `errors`."""
+    try:
+        return read(*given, **named)
+    except PolicyError as error:
+        errors.append(error)
+        return None
 
 
 class Node:
@@ -21,16 +40,20 @@ class Node:
     def __init__(self, value: Any, file: str, line: int | None = None) -> None:
         self.value = value
         self._file = file
-        self._line = line if line is not None else line_of(value)
+        self._line = line if line is not None else _line(value, 1)
 
-    def where(self, key: object = None) -> str:
-        """`file:line` of the node, or of one of its keys."""
-        line = self._line if key is None else line_of(self.value, key)
+    def where(self, key: object = None, index: int | None = None) -> str:
+        """`file:line` of the node, of one of its keys, or of an entry of the list there."""
+        line = self._line if key is None else _line(self.value, self._line, key)
+        if index is not None and isinstance(self.value[key], list):
+            line = _line(self.value[key], line, index)
         return f"{self._file}:{line}"
 
-    def wrong(self, what: str, mend: str, key: object = None) -> PolicyError:
+    def wrong(
+        self, what: str, mend: str, key: object = None, index: int | None = None
+    ) -> PolicyError:
         """An error at this node."""
-        return PolicyError(what, where=self.where(key), mend=mend)
+        return PolicyError(what, where=self.where(key, index), mend=mend)
 
     def words(self) -> list[str]:
         """The words of a mapping."""
@@ -38,11 +61,13 @@ class Node:
             raise self.wrong("a mapping is expected here", "write `word: value` lines")
         return [str(key) for key in self.value]
 
-    def only(self, known: Sequence[str]) -> None:
-        """Refuse a word that is not among those known."""
-        for key in self.words():
-            if key not in known:
-                raise self.wrong(f"unknown word {key!r}", f"one of: {', '.join(known)}", key)
+    def strangers(self, known: Sequence[str]) -> list[PolicyError]:
+        """An error for every word that is not among those known."""
+        return [
+            self.wrong(f"unknown word {key!r}", f"one of: {', '.join(known)}", key)
+            for key in self.words()
+            if key not in known
+        ]
 
     def has(self, key: str) -> bool:
         """Whether a mapping has the word."""
@@ -50,25 +75,26 @@ class Node:
 
     def need(self, key: str) -> "Node":
         """What stands under a word."""
-        if not self.has(key) or self.value[key] is None:
+        if not self.has(key):
             raise self.wrong(f"{key} is missing", f"add {key}")
         value = self.value[key]
-        line = line_of(value) if hasattr(value, "lc") else line_of(self.value, key)
-        return Node(value, self._file, line)
+        if value is None:
+            raise self.wrong(f"{key} is empty", f"write what {key} is", key)
+        return Node(value, self._file, _line(value, _line(self.value, self._line, key)))
 
     def each(self) -> Iterator["Node"]:
         """The nodes of a list."""
         if not isinstance(self.value, list):
             raise self.wrong("a list is expected here", "write `- …` lines")
         for index, value in enumerate(self.value):
-            yield Node(value, self._file, line_of(self.value, index))
+            yield Node(value, self._file, _line(self.value, self._line, index))
 
     def text(self, key: str) -> str:
         """A text that is not empty."""
         value = self.need(key).value
         if not isinstance(value, str) or not value.strip():
             raise self.wrong(f"{key} is no text", f"write {key}: …", key)
-        return value.strip()
+        return str(value.strip())
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts that is not empty; a single text counts as one."""
@@ -76,8 +102,11 @@ class Node:
         found = [value] if isinstance(value, str) else value
         if not isinstance(found, list) or not found:
             raise self.wrong(f"{key} is no list", f"{key}: [ … ]", key)
-        if not all(isinstance(one, str) and one for one in found):
-            raise self.wrong(f"{key} holds something that is no text", "put it in quotes", key)
+        for index, one in enumerate(found):
+            if not isinstance(one, str) or not one:
+                raise self.wrong(
+                    f"{key} holds something that is no text", "put it in quotes", key, index
+                )
         return tuple(str(one) for one in found)
 
     def day(self, key: str) -> date:
@@ -86,20 +115,47 @@ class Node:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
         try:
-            return date.fromisoformat(str(value))
+            return date.fromisoformat(value if isinstance(value, str) else "")
         except ValueError:
             raise self.wrong(f"{key} is no date", "write it as YYYY-MM-DD", key) from None
 
-    def kind(self, key: str, name: str) -> Kind:
+    def kind(self, key: str, name: str, index: int | None = None) -> Kind:
         """A kind of that name, which stands at `key`."""
         try:
             return Kind(name)
         except ValueError:
-            raise self.wrong(f"unknown kind {name!r}", f"one of: {', '.join(Kind)}", key) from None
+            mend = f"one of: {', '.join(Kind)}"
+            raise self.wrong(f"unknown kind {name!r}", mend, key, index) from None
+
+    def kinds(self, key: str) -> tuple[Kind, ...]:
+        """A list of kinds that is not empty."""
+        return tuple(self.kind(key, name, at) for at, name in enumerate(self.texts(key)))
 
     def effect(self, key: str, kind: Kind) -> Effect:
         """The effect that stands at `key`, on the kind's ladder."""
         try:
             return parse_effect(kind, self.text(key))
         except PolicyError as error:
-            raise self.wrong(error.what, error.mend, key) from None
+            raise error if error.where else self.wrong(error.what, error.mend, key) from None
+
+    def plain(self) -> Any:
+        """The value as plain dictionaries and lists; an alias must not blow it up."""
+        left = [_LARGEST]
+
+        def copy(value: Any, depth: int) -> Any:
+            left[0] -= 1
+            if depth > _DEEPEST or left[0] < 0:
+                raise self.wrong("too large or nested too deep", "split it, write no aliases")
+            if isinstance(value, dict):
+                return {key: copy(one, depth + 1) for key, one in value.items()}
+            if isinstance(value, list):
+                return [copy(one, depth + 1) for one in value]
+            return value
+
+        return copy(self.value, 0)
+
+
+def _line(value: Any, outer: int, key: object = None) -> int:
+    """The line of a value, or of a key or index of it; `outer` where the parser noted none."""
+    noted = getattr(getattr(value, "lc", None), "line", None)
+    return outer if noted is None else line_of(value, key)

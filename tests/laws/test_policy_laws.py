@@ -1,5 +1,6 @@
 """The laws of `decide`. Each counts its interesting cases and fails below a floor of 20."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.model import Kind, Scope
+from broker.model import Kind, Level, Scope
 from broker.policy.decide import decide, unguarded
 from broker.policy.effects import LADDERS, at_most, meet
 from broker.policy.model import DROP, RowRule
@@ -19,7 +20,8 @@ from tests.laws import worlds
 
 FLOOR = 20
 seen: Counter[str] = Counter()
-law = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "500"))
+law = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,6 +31,7 @@ def floors() -> Iterator[None]:
         "expired", "forbidden", "limit bound", "forbid beat relax", "guard fired",
         "order mattered not", "incomparable or equal", "unknown", "relax beaten",
         "guard added fired", "row withheld as unknown", "edges fell",
+        "edges stood", "not asked", "holdings turned",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"
@@ -50,6 +53,8 @@ def test_nothing_that_was_not_asked_for(dataset, grant, policy) -> None:
     decision = decide(grant, (), dataset, policy)
     assert set(decision.released) <= set(grant.items)
     assert set(decision.effects) == set(dataset.by_name)
+    wide = decide(replace(grant, items=worlds.NAMES), (), dataset, policy)
+    seen["not asked"] += bool(set(wide.released) - set(grant.items))
 
 
 @law
@@ -100,9 +105,11 @@ def test_order_of_rules_guards_and_holdings_does_not_matter(dataset, grant, poli
         guards=tuple(data.draw(st.permutations(policy.guards))),
     )
     one = decide(grant, held, dataset, policy)
-    other = decide(grant, data.draw(st.permutations(held)), dataset, shuffled)
+    turned = data.draw(st.permutations(held))
+    other = decide(grant, turned, dataset, shuffled)
     assert (one.effects, one.rows, one.refused) == (other.effects, other.rows, other.refused)
     seen["order mattered not"] += shuffled != policy
+    seen["holdings turned"] += turned != held
 
 
 @law
@@ -139,17 +146,20 @@ def test_adding_a_guard_never_discloses_more_on_items_no_other_guard_reads(
 @given(worlds.datasets(), worlds.grants(), worlds.policies())
 def test_edges_stand_only_where_what_they_show_is_kept(dataset, grant, policy) -> None:
     relax = worlds.relax_to_edges()
-    dataset = replace(dataset, items=tuple(
-        replace(one, embeds=("flag", "code")) if one.kind is Kind.CITIZEN_ID else one
-        for one in dataset.items
-    ))  # fmt: skip
-    dataset = replace(dataset, items=tuple(
-        replace(one, concept="elsewhere.id") if one.kind is Kind.CITIZEN_ID else one
-        for one in dataset.items
-    ))  # fmt: skip
+    levels = {Kind.CITIZEN_ID: Level.L4, Kind.FLAG: Level.L1}
+    items = tuple(replace(one, level=levels.get(one.kind, one.level)) for one in dataset.items)
+    items = tuple(
+        replace(one, embeds=("flag", "code"), concept="elsewhere.id")
+        if one.kind is Kind.CITIZEN_ID
+        else one
+        for one in items
+    )
+    dataset = replace(dataset, items=items, presence=Level.L1)
+    grant = replace(grant, items=worlds.NAMES)
     effects = decide(grant, (), dataset, replace(policy, relaxes=(*policy.relaxes, relax))).effects
     free, _ = unguarded(grant, dataset, replace(policy, relaxes=(*policy.relaxes, relax)))
     if effects["citizen_id"].name == "edges":
+        seen["edges stood"] += 1
         assert effects["flag"].name == effects["code"].name == "keep"
     seen["edges fell"] += free["citizen_id"].name == "edges" != effects["citizen_id"].name
 

@@ -120,7 +120,7 @@ def policies(draw: st.DrawFn) -> Policy:
 @st.composite
 def holdings(draw: st.DrawFn, dataset: Dataset) -> list[tuple[Holding, Dataset]]:
     made = []
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(draw(st.integers(0, 3))):
         effects = {item.name: draw(st.sampled_from(LADDERS[item.kind])) for item in dataset.items}
         made.append((Holding(draw(grants()), effects), dataset))
     return made

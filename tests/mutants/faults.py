@@ -1,6 +1,7 @@
 """Planted faults: for each law, one change to the product that the law must notice.
 
-`law` is the test that must fail; `old` stands exactly once in `file` and becomes `new`.
+`law` is the test that must fail; `old` stands exactly once in `file` and becomes `new`;
+`why` says what that would let out or lose.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class Fault:
     file: str
     old: str
     new: str
+    why: str
 
     def __str__(self) -> str:
         return self.law.rpartition("::")[2]
@@ -32,107 +34,125 @@ FAULTS = (
         "broker/policy/model.py",
         "return not self.ended and self.valid_from <= on <= self.valid_until",
         "return not self.ended and self.valid_from <= on",
+        "an expired grant goes on giving",
     ),
     Fault(
         f"{POLICY}::test_nothing_that_was_not_asked_for",
         DECIDE,
         "elif item.name not in grant.items:",
         "elif item.name not in grant.items and item.level > 1:",
+        "items of L1 leave unasked",
     ),
     Fault(
         f"{POLICY}::test_adding_a_limit_never_discloses_more",
         DECIDE,
         "        effect = meet(item.kind, effect, cap)\n",
         '        effect = cap if by == "limit" else meet(item.kind, effect, cap)\n',
+        "a limit sets the effect instead of capping it",
     ),
     Fault(
         f"{POLICY}::test_forbid_beats_relax",
         DECIDE,
         "        if forbid.rows is None and _covers(forbid.target, item, grant, dataset):",
         "        if not policy.relaxes and _covers(forbid.target, item, grant, dataset):",
+        "a forbid is passed over wherever the policy has a relax",
     ),
     Fault(
         f"{POLICY}::test_guards_never_disclose_more",
         GUARDS,
         "following[item.name] = meet(kind, following[item.name], effect)",
         "following[item.name] = effect",
+        "a guard sets the effect, also to more than it was",
     ),
     Fault(
         f"{POLICY}::test_adding_a_guard_never_discloses_more_on_items_no_other_guard_reads",
         GUARDS,
         "        for guard in guards:\n",
         "        for guard in guards[-1:]:\n",
+        "the last guard stands alone",
     ),
     Fault(
         f"{POLICY}::test_order_of_rules_guards_and_holdings_does_not_matter",
         DECIDE,
         "            effect = looser\n",
         "            effect = relax.effect\n",
+        "the last relax wins",
     ),
     Fault(
         f"{POLICY}::test_edges_stand_only_where_what_they_show_is_kept",
         GUARDS,
         "            state[other.name] == KEEP\n",
         '            state[other.name].name != "decade"\n',
+        "edges beside an item that is masked or dropped",
     ),
     Fault(
         f"{POLICY}::test_a_relax_never_beats_a_limit",
         DECIDE,
         "    for limit in policy.limits:\n",
         "    for limit in policy.limits if len(reasons) < 2 else ():\n",
+        "a limit is passed over wherever a relax applied",
     ),
     Fault(
         f"{POLICY}::test_meet_is_a_meet",
         EFFECTS,
         "    return other if at_most(kind, other, one) else DROP\n",
         "    return one\n",
+        "the meet gives the first where the second is stricter",
     ),
     Fault(
         f"{POLICY}::test_unknown_is_settled_only_where_every_value_agrees",
         "broker/policy/predicate.py",
         "            return None if answer is None else not answer\n",
         "            return not answer\n",
+        "not(unknown) becomes true",
     ),
     Fault(
         f"{POLICY}::test_unknown_never_releases_a_row",
         "broker/policy/rows.py",
         "return all(evaluate(forbid, record, year) is False for forbid in rule.forbids)",
         "return not any(evaluate(forbid, record, year) for forbid in rule.forbids)",
+        "a row whose forbid is unknown leaves",
     ),
     Fault(
         f"{PROJECTION}::test_what_is_hidden_does_not_interfere",
         MASKS,
         "    masked = value[:first] + _STARS[name] + value[len(value) - last :]",
         '    masked = value[:first] + "*" * (len(value) - first) + value[len(value) - last :]',
+        "the stars count the hidden characters",
     ),
     Fault(
         f"{PROJECTION}::test_no_withheld_text_reaches_a_share",
         MASKS,
         '    masked = "".join(shown)\n',
         '    masked = f"{address}。"\n',
+        "a masked address carries the whole address",
     ),
     Fault(
         f"{PROJECTION}::test_a_coarser_mask_is_a_function_of_the_finer_one",
         MASKS,
         '    "decade": lambda day: day.year // 10 * 10,\n',
         '    "decade": lambda day: day.year + day.month,\n',
+        "a decade tells the month",
     ),
     Fault(
         f"{PROJECTION}::test_a_share_holds_the_released_fields_and_no_other",
         "broker/projection/reference.py",
         "            value = record.get(item)\n",
         "            value = record.pop(item)\n",
+        "projecting eats the record",
     ),
     Fault(
         "tests/laws/test_log_model.py::test_the_log_is_its_model",
         "broker/log/embedded.py",
         "                if (row[0] if row else None) != move.expected:",
         "                if row and row[0] != move.expected:",
+        "a position that was never set may be moved from anywhere",
     ),
     Fault(
         "tests/laws/test_path_model.py::test_every_share_equals_the_recomputation[1]",
         "broker/relay/worker.py",
         "            if share in plan.shares:\n",
         "            if share in plan.shares and not values:\n",
+        "a record that moves from one share to another leaves no tombstone",
     ),
 )

@@ -91,6 +91,46 @@ def test_a_relax_ends_by_itself(policy: Policy, tmp_path: Path) -> None:
         assert changed == any(w in scenario["title"] for w in ("初审", "提醒", "康复"))
 
 
+EDGES = """
+rules:
+  - id: edges
+    title: 核验身份证号首尾
+    reason: 试验
+    owner: ga
+    author: a
+    approver: b
+    expires: 2027-01-01
+    relax: {datasets: [ga.resident_base], items: [id_no], departments: [grid], at_least: edges}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "comes_out"),
+    [
+        ("", "id_no sex division_code", "edges keep keep"),
+        ("", "id_no sex division_code birth_date", "pseudonym keep town year"),
+        ("", "id_no division_code", "pseudonym town"),
+        ("id_no sex division_code", "birth_date name", "decade surname"),
+        ("birth_date name", "id_no sex division_code", "pseudonym keep town"),
+        ("sex name", "id_no sex division_code", "edges keep keep"),
+    ],
+)
+def test_the_edges_of_a_number_never_meet_a_birth_date(
+    tmp_path: Path, first: str, then: str, comes_out: str
+) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "edges.yaml").write_text(EDGES, "utf-8")
+    policy = load_policy([POLICIES, tmp_path], CATALOG, TODAY)
+    dataset = CATALOG.dataset("ga.resident_base")
+    when = {"consumer": "grid_dongchangfu", "dataset": dataset.id, "scope": "371502"}
+    held: list[tuple[Holding, Dataset]] = []
+    for number, items in enumerate([first, then] if first else [then]):
+        grant = grant_of(number, {**when, "items": items.split()})
+        decision = decide(grant, tuple(held), dataset, policy)
+        held.append((Holding(grant, decision.released), dataset))
+    assert [decision.effects[name].name for name in then.split()] == comes_out.split()
+
+
 def test_the_demo_asks_for_exactly_this_table() -> None:
     table = [(s["when"]["consumer"], s["when"]["dataset"]) for s in TABLE["scenarios"]]
     assert sorted(table) == sorted((one.consumer, one.dataset) for one in GRANTS)
