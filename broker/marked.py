@@ -40,7 +40,7 @@ def load_marked(path: Path, error: type[ShuQiaoError]) -> Any:
 def line_of(node: Any, key: object = None) -> int:
     """The line of a node, or of one of its keys or indexes; counted from 1."""
     mark = getattr(node, "lc", None)
-    if mark is None:
+    if mark is None or mark.line is None:
         return 1
     if key is None:
         return int(mark.line) + 1

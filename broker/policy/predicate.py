@@ -228,8 +228,10 @@ def _value(value: Any, item: Item, where: str) -> Value:
             return value
         if item.logical == "date":
             return value if type(value) is date else date.fromisoformat(value)
-        if item.logical == "decimal" and isinstance(value, (str, int)):
-            return Decimal(value)
+        if item.logical == "decimal" and isinstance(value, (str, int)) and value is not True:
+            number = Decimal(value)
+            if number.is_finite() and value is not False:
+                return number
     except (ValueError, TypeError, InvalidOperation):
         raise _wrong(f"{item.name} is a {item.logical}; the value is not", where) from None
     raise _wrong(f"{item.name} is a {item.logical}; the value is not", where)

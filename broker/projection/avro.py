@@ -3,7 +3,7 @@
 Law: a body is accepted only if it is exactly what its schema's canonical encoding gives:
 no overlong number, no union branch or boolean out of range, nothing cut, nothing left
 over. The schema library alone accepts some of these, so what was read is written again
-and compared. No error holds a value.
+and compared. An error names the item, never a value.
 """
 
 import struct
@@ -46,15 +46,15 @@ class Codec:
         ]
 
     def decode(self, body: bytes) -> dict[str, Any]:
-        """The record of a body; `ProjectionError` where it is not canonical."""
+        """The record of a body; `ProjectionError` names the first item that is not canonical."""
         stream = BytesIO(body)
         try:
             record: Any = fastavro.schemaless_reader(stream, self._schema, None)
             again = self._write(record)
         except _FOREIGN:
-            raise _refused("the record is cut or damaged") from None
+            raise _refused("the record is cut or damaged", self._damaged(body)) from None
         if again != body:
-            raise _refused("the record is not in canonical form")
+            raise _refused("the record is not in canonical form", self._damaged(body))
         found: dict[str, Any] = record
         return found
 
@@ -83,14 +83,30 @@ class Codec:
     def _misfit(self, record: Mapping[str, Any]) -> str:
         """The first item that alone cannot be written."""
         for name, field in self._fields.items():
-            alone = {"type": "record", "name": "alone", "fields": [field]}
             try:
-                fastavro.schemaless_writer(
-                    BytesIO(), fastavro.parse_schema(alone), {name: record.get(name)}
-                )
+                fastavro.schemaless_writer(BytesIO(), _alone(field), {name: record.get(name)})
             except _FOREIGN:
                 return str(name)
         return ""
+
+    def _damaged(self, body: bytes) -> str:
+        """The first item that is not canonical; none where only something is left over."""
+        stream = BytesIO(body)
+        for name, field in self._fields.items():
+            schema, start, again = _alone(field), stream.tell(), BytesIO()
+            try:
+                value: Any = fastavro.schemaless_reader(stream, schema, None)
+                fastavro.schemaless_writer(again, schema, value)
+            except _FOREIGN:
+                return str(name)
+            if again.getvalue() != body[start : stream.tell()]:
+                return str(name)
+        return ""
+
+
+def _alone(field: Schema) -> Any:
+    """The parsed schema of a record of this field alone."""
+    return fastavro.parse_schema({"type": "record", "name": "alone", "fields": [field]})
 
 
 def _check(avro: Any) -> Check | None:
@@ -116,15 +132,17 @@ def _check(avro: Any) -> Check | None:
 
 def _decimal_check(precision: int, scale: int) -> Check:
     def check(value: Any) -> bool:
-        if not isinstance(value, Decimal) or not value.is_finite():
+        if not isinstance(value, Decimal):
             return False
-        unscaled = value.scaleb(scale)
-        return unscaled == unscaled.to_integral_value() and abs(unscaled) < 10**precision
+        _, digits, exponent = value.as_tuple()  # the exponent of NaN or infinity is a letter
+        if not isinstance(exponent, int):
+            return False
+        return exponent >= -scale and len(digits) + exponent + scale <= precision
 
     return check
 
 
-def _refused(what: str) -> ProjectionError:
+def _refused(what: str, where: str) -> ProjectionError:
     return ProjectionError(
-        what, mend="collect the record again from its source: `shuqiao connect run`"
+        what, where=where, mend="collect the record again from its source: `shuqiao connect run`"
     )

@@ -90,7 +90,7 @@ def surname(name: str) -> str | None:
 
 def band(amount: Decimal) -> str | None:
     """The band of an amount, `300-600` with the upper bound outside; null below zero."""
-    at = bisect_right(BANDS, amount)
+    at = bisect_right(BANDS, amount) if amount >= 0 else 0
     if at == 0:
         return None
     return f"{BANDS[at - 1]}-{BANDS[at]}" if at < len(BANDS) else f"{BANDS[-1]}-"
@@ -108,12 +108,13 @@ def _address(address: str, code: str | None, tier: str, divisions: Divisions) ->
     """The division names that the address and the record's own division agree on.
 
     Written from the table's names, never cut out of the address: 镇, 乡 and 街道 also
-    stand inside other names, and what follows them may be anything.
+    stand inside other names, and what follows them may be anything. Null where the
+    record's division is coarser than the tier: then no name can be agreed on.
     """
     path = divisions.path(code) if code is not None else []
     names = {division.tier: division.name for division in path}
     county, town = names.get("county"), names.get("town")
-    if county is None or county not in address:
+    if tier not in names or county is None or county not in address:
         return None
     shown = [division.name for division in path if DIGITS[division.tier] <= DIGITS["county"]]
     if tier == "town" and town is not None and county + town in address:
@@ -130,10 +131,11 @@ def _ends(value: str, first: int, last: int, name: str) -> str | None:
 
 
 def _day(value: Any, zone: tzinfo) -> date:
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(zone).date()
-    if isinstance(value, date):
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
+    # a time without a zone would be read in the zone of this machine
     raise ProjectionError("a date mask met no date", mend="see the dataset's schema")
 
 

@@ -17,6 +17,15 @@ from broker.projection.derive import field_name, shared_schema
 from broker.projection.masks import make_mask
 from broker.pseudonym import Pseudonyms
 
+_FAILURES = (
+    ProjectionError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
 
 class Projection:
     """The projection of one dataset under one set of effects, compiled once."""
@@ -55,7 +64,7 @@ class Projection:
                 continue
             try:
                 shown[field] = mask(value, division)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            except _FAILURES:
                 raise ProjectionError(
                     "a value is not what its kind says", where=item, mend="see the dataset's schema"
                 ) from None

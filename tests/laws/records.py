@@ -76,7 +76,7 @@ def value(item: Item, division: str) -> st.SearchStrategy[Any]:
         case "date":
             return st.dates(date(1900, 1, 1), date(2030, 12, 31))
         case "timestamp-millis":
-            times = st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1))
+            times = st.datetimes(datetime(1992, 1, 1), datetime(2030, 1, 1))
             return times.map(lambda t: t.replace(microsecond=0, tzinfo=UTC))
         case "decimal":
             return st.integers(0, 900_000).map(lambda n: Decimal(n) / 100)

@@ -12,7 +12,7 @@ from broker.errors import ProjectionError
 from broker.model import Kind
 from broker.policy.effects import LADDERS, parse_effect
 from broker.policy.model import Effect
-from broker.projection.masks import make_mask
+from broker.projection.masks import BANDS, make_mask
 from broker.pseudonym import Pseudonyms
 
 DIVISIONS = load_divisions(Path(__file__).parents[2] / "schemas" / "divisions.csv")
@@ -45,6 +45,11 @@ def masked(kind: Kind, effect: Effect | str, value: Any, division: str | None = 
         (Kind.BIRTH_DATE, "month", date(2000, 2, 29), "2000-02"),
         (Kind.BIRTH_DATE, "year", date(1969, 12, 31), 1969),
         (Kind.BIRTH_DATE, "decade", date(1969, 12, 31), 1960),
+        (Kind.BIRTH_DATE, "decade", date(1970, 1, 1), 1970),
+        (Kind.DATE, "month", date(1969, 12, 31), "1969-12"),
+        (Kind.DATE_TIME, "day", datetime(1969, 12, 31, 15, tzinfo=UTC), date(1969, 12, 31)),
+        (Kind.DATE_TIME, "month", datetime(2024, 2, 29, 15, 59, tzinfo=UTC), "2024-02"),
+        (Kind.DATE_TIME, "month", datetime(2024, 2, 29, 16, tzinfo=UTC), "2024-03"),
         (Kind.DATE_TIME, "day", datetime(2025, 12, 31, 16, tzinfo=UTC), date(2026, 1, 1)),
         (Kind.DATE_TIME, "year", datetime(2025, 12, 31, 15, 59, tzinfo=UTC), 2025),
         (Kind.AMOUNT, "band", Decimal("0.00"), "0-300"),
@@ -58,10 +63,21 @@ def masked(kind: Kind, effect: Effect | str, value: Any, division: str | None = 
         (Kind.DIVISION_CODE, "town", "371502000000", None),
         (Kind.DIVISION_CODE, "county", "371502000000", "371502"),
         (Kind.DIVISION_CODE, "town", "371599999999", None),
+        (Kind.DIVISION_CODE, "town", "371502001", None),
+        (Kind.DIVISION_CODE, "city", "371500000000", "3715"),
+        (Kind.DIVISION_CODE, "county", "371500000000", None),
     ],
 )
 def test_masks(kind: Kind, effect: str, value: Any, shown: Any) -> None:
     assert masked(kind, effect, value) == shown
+
+
+def test_an_amount_lies_in_its_band() -> None:
+    for low, high in zip(BANDS, (*BANDS[1:], None), strict=True):
+        shown = f"{low}-{high or ''}"
+        last = Decimal(high) - Decimal("0.01") if high else Decimal("9999999999.99")
+        assert masked(Kind.AMOUNT, "band", Decimal(low)) == shown
+        assert masked(Kind.AMOUNT, "band", last) == shown
 
 
 def test_a_town_that_ends_in_zero_keeps_its_digits() -> None:
@@ -98,6 +114,28 @@ def test_addresses_go_down_to_names_of_the_own_division(
 @pytest.mark.parametrize("division", [None, "371599999999", "3715"])
 def test_without_a_known_division_no_address_is_shown(division: str | None) -> None:
     assert masked(Kind.ADDRESS, "street", "聊城市东昌府区古楼街道3号", division) is None
+
+
+@pytest.mark.parametrize(
+    ("division", "street", "county"),
+    [
+        ("371502001000", "聊城市东昌府区古楼街道", "聊城市东昌府区"),
+        ("371502000000", None, "聊城市东昌府区"),
+        ("371500000000", None, None),
+    ],
+)
+def test_an_address_is_shown_no_finer_than_the_own_division(
+    division: str, street: str | None, county: str | None
+) -> None:
+    address = "聊城市东昌府区古楼街道3号"
+    assert masked(Kind.ADDRESS, "street", address, division) == street
+    assert masked(Kind.ADDRESS, "county", address, division) == county
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1), "2026-01-01", 0])
+def test_a_time_without_a_zone_is_no_time(value: Any) -> None:
+    with pytest.raises(ProjectionError):
+        masked(Kind.DATE_TIME, "day", value)
 
 
 def test_pseudonyms_are_equal_for_equal_values_in_one_domain_alone() -> None:
