@@ -195,7 +195,7 @@ def column_difference(found: list[str], expected: tuple[str, ...]) -> str:
     parts = (
         ("missing", [name for name in expected if name not in found]),
         ("unknown", unknown),
-        ("twice", [_printable(name) for name in twice]),
+        ("twice", [name for name in twice if name in expected]),
     )
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
 

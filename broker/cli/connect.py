@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
@@ -45,7 +46,8 @@ def run(dataset: str = typer.Argument("", help="one dataset; all when left out")
     else:
         show_reports(done)
     for report in failed:
-        OUTPUT.say(f"[red]✗[/red] {report.error}", f"[red]✗[/red] {report.error}")
+        text = f"[red]✗[/red] {escape(str(report.error))}"
+        OUTPUT.say(text, text)
     if failed:
         raise typer.Exit(1)
 
@@ -69,7 +71,7 @@ def status() -> None:
         ],
         [
             (d, s, state["state"], state["last_success"], state["rows"], state["quarantined"],
-             state["error"])
+             escape(state["error"]))
             for d, s, state in rows
         ],
     )  # fmt: skip
@@ -159,7 +161,12 @@ def _show(row: Row, converter: Converter, items: dict[str, str]) -> None:
     OUTPUT.table(
         [("列", "column"), ("形状", "shape"), ("数据项", "item"), ("成为", "becomes")],
         [
-            (name, shape(value), items.get(name, "–"), shape(record.get(items.get(name, ""))))
+            (
+                escape(name),
+                escape(shape(value)),
+                items.get(name, "–"),
+                escape(shape(record.get(items.get(name, "")))),
+            )
             for name, value in row.cells.items()
         ],
     )

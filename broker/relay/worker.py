@@ -182,6 +182,8 @@ class _Partition:
             moves = [
                 PositionWrite(self._share_position(name), expected[name], value) for name in late
             ]
+            if self._committed is not None:  # another relay must not move on in between
+                moves.append(PositionWrite(self._name, self._committed, self._committed))
             self._land(records, plan, frozenset(late), moves, total)
             if value == JOINED:
                 return
