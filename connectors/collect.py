@@ -143,11 +143,12 @@ class Collector:
     def _candidate(self, row: Row) -> _Candidate | Fault:
         if row.fault is not None:
             return row.fault
-        record = self._converter.record(row.cells)
+        converter = self._converter
+        record = converter.deletion(row.cells) if row.deleted else converter.record(row.cells)
         if isinstance(record, Fault):
             return record
         try:
-            body = self._codec.encode(record)
+            body = b"" if row.deleted else self._codec.encode(record)
         except ProjectionError:
             return Fault("does_not_fit", "", "compare the row with `shuqiao catalog show`")
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)

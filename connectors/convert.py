@@ -52,12 +52,22 @@ class Converter:
     def __init__(self, dataset: Dataset, mapping: SourceMapping, divisions: Divisions) -> None:
         self._divisions = divisions
         self._cells = [self._compile(dataset, column, mapping.zone) for column in mapping.columns]
+        self._deletion = [
+            cell for cell in self._cells if cell.item.name in (*dataset.primary_key, "updated_at")
+        ]
         self._keys = [cell for cell in self._cells if cell.item.name in dataset.primary_key]
 
     def record(self, cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
         """The record by item, or the first fault."""
+        return self._record(self._cells, cells)
+
+    def deletion(self, cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
+        """The key and the time of a deleted row: whatever else it holds does not matter."""
+        return self._record(self._deletion, cells)
+
+    def _record(self, wanted: list[_Cell], cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
         record: dict[str, Any] = {}
-        for cell in self._cells:
+        for cell in wanted:
             value = cells[cell.column]
             fault = value_fault(cell.column, value)
             if fault is not None:

@@ -208,6 +208,20 @@ def test_a_wrong_row_is_set_aside_once(
     assert len(found) == 1 and again.counts.quarantined == 0, "read twice, set aside once"
 
 
+def test_a_delete_is_seen_whatever_else_the_row_holds(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW), city.resident(2, NOW))
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        later = (NOW + timedelta(minutes=1)).strftime("%Y-%m-%d %H:%M:%S")
+        gone = city.resident(1, NOW, zxbz="1", xm="", csrq="19900230", gxsj=later)
+        city.put(path, gone)
+        (report,) = city.collect(broker)
+        assert report.counts.deleted == 1 and report.counts.quarantined == 0
+        assert live(broker, "ga.resident_base") == 1
+
+
 def test_a_table_that_lost_a_column_stops_before_anything_is_read(tmp_path: Path) -> None:
     city.use_mapping(tmp_path)
     path = city.county(tmp_path, "371502")

@@ -46,7 +46,7 @@ class Model:
             for number, row in self.tables[county].items():
                 owner, time, _ = self.entries.get(number, (county, "", None))
                 deleted = row["zxbz"] == "1"
-                if row["csrq"] == BAD or (number not in self.entries and deleted):
+                if (row["csrq"] == BAD and not deleted) or (number not in self.entries and deleted):
                     continue
                 if owner != county and (deleted or row["gxsj"] <= time):
                     continue
