@@ -19,6 +19,10 @@ def test_equal_grants_of_one_department_use_one_share(tmp_path: Path) -> None:
         assert one.share.id == other.share.id != third.share.id
         ((share, readers), *_) = [x for x in broker.sharing.audiences() if len(x[1]) == 2]
         assert readers == ["a", "b"] and share.id == one.share.id
+        assert broker.sharing.readable(third.share.id, "c") == third.share
+        for consumer in ("a", "nobody"):
+            with pytest.raises(GrantError, match="no right"):
+                broker.sharing.readable(third.share.id, consumer)
 
 
 def test_pseudonym_domains_keep_departments_apart(tmp_path: Path) -> None:
