@@ -133,12 +133,11 @@ class Broker:
 
     def source(self, mapping: Mapping) -> Source:
         """The source that a mapping describes."""
-        keys = self.catalog.dataset(mapping.dataset).primary_key
         if mapping.kind == "csv":
-            return CsvDrops(mapping, keys, self.settings.settle)
+            return CsvDrops(mapping, self.converter(mapping).key, self.settings.settle)
         return SqlTable(
             mapping,
-            keys,
+            self.catalog.dataset(mapping.dataset),
             settle=self.settings.settle,
             overlap=self.settings.overlap,
             secret=self.keyring.ensure(f"row.{mapping.dataset}"),

@@ -2,29 +2,39 @@
 
 Law: a file is taken once, by content. The encoding is the configured one, else a BOM,
 else strict UTF-8, else strict GB18030; never a guess. A file that is still being
-written waits. A wrong line is handed over with its number; the file goes on.
+written waits. A wrong line is handed over with its number; the file goes on. A file's
+name is shown without its long numbers: they may be somebody's.
 
 Position: the digests of the files taken whole, and of the one being read, how many of
 its lines. Lines that share a key are handed over together at the end of their file.
 """
 
-import csv
 import hashlib
 import json
+import os
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from broker.errors import SourceError
+from connectors.csv_lines import LINE_BREAK, STRAY_QUOTE, TOO_LONG, Line, read_lines
 from connectors.mapping import Mapping
-from connectors.source import MAX_VALUE, Fault, Row, RowBatch
+from connectors.source import Fault, Row, RowBatch
 
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 _CHUNK = 1 << 20
-csv.field_size_limit(4 * MAX_VALUE)
+_LONG_NUMBER = re.compile(r"\d{9,}[Xx]?")
+_MEND = {
+    STRAY_QUOTE: "close the quotation mark, or double it inside a cell",
+    LINE_BREAK: "write the cell on one line, or close the quotation mark of the first line",
+    TOO_LONG: "shorten it to 1 MB, or ask for another item",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +50,16 @@ class _Drop:
 class CsvDrops:
     """The drops of one mapping, as a `Source`."""
 
-    def __init__(self, mapping: Mapping, keys: tuple[str, ...], settle: timedelta) -> None:
+    def __init__(
+        self,
+        mapping: Mapping,
+        key: Callable[[Map[str, Any]], Map[str, Any] | None],
+        settle: timedelta,
+    ) -> None:
+        """`key` gives the primary key of a row's cells; None where it cannot be read."""
         self.name = mapping.name
         self._mapping = mapping
-        self._keys = tuple(mapping.column_of(item) for item in keys)
+        self._key_of = key
         self._settle = settle.total_seconds()
 
     def check(self) -> None:
@@ -87,18 +103,18 @@ class CsvDrops:
         )
 
     def _encoding(self, path: Path) -> str:
+        if self._mapping.encoding:
+            return "utf-8-sig" if self._mapping.encoding == "utf-8" else self._mapping.encoding
         with path.open("rb") as file:
             head = file.read(3)
         if head == b"\xef\xbb\xbf":
             return "utf-8-sig"
-        if self._mapping.encoding:
-            return self._mapping.encoding
         for name in ("utf-8", "gb18030"):
             if _decodes(path, name):
                 return name
         raise SourceError(
             "the encoding cannot be told: neither UTF-8 nor GB18030 throughout",
-            where=path.name,
+            where=shown_name(path),
             mend="state source.encoding in the mapping",
         )
 
@@ -106,7 +122,6 @@ class CsvDrops:
         repeated = self._repeated(drop)
         rows: list[Row] = []
         held: list[Row] = []
-        line = 0
         for row, line in self._rows(drop):
             if repeated and self._key(row) in repeated:
                 held.append(row)
@@ -125,65 +140,40 @@ class CsvDrops:
         return frozenset(key for key, times in seen.items() if times > 1)
 
     def _key(self, row: Row) -> bytes | None:
-        if row.fault is not None:
+        key = self._key_of(row.cells) if row.fault is None else None
+        if key is None:
             return None
-        text = "\x1f".join(str(row.cells[name]).strip() for name in self._keys)
-        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=12).digest()
+        text = "\x1f".join(str(value) for value in key.values())
+        return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
     def _rows(self, drop: _Drop) -> Iterator[tuple[Row, int]]:
-        """Every row with the number of its last line."""
+        """Every row with the number of its line."""
+        name, encoding = shown_name(drop.path), drop.encoding.removesuffix("-sig")
         with drop.path.open(encoding=drop.encoding, errors="surrogateescape", newline="") as file:
-            lines = _Lines(file)
-            reader = csv.reader(lines)
-            header = self._header(drop, next(reader, []))
-            while True:
-                first = lines.number + 1
-                lines.kept.clear()
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error:
-                    cells = []
-                    fault: Fault | None = Fault(
-                        "unreadable_row", "", "look for an unclosed quotation mark"
-                    )
-                else:
-                    if not cells:
-                        continue
-                    fault = _width_fault(len(cells), len(header))
-                raw = "".join(lines.kept).encode(drop.encoding, "surrogateescape")
-                named = dict(zip(header, cells, strict=False)) if fault is None else {}
-                yield Row(f"{drop.path.name}:{first}", named, raw, fault=fault), lines.number
+            lines = read_lines(file)
+            header = self._header(name, next(lines, Line(1, "", [])))
+            for line in lines:
+                fault = _fault(line, len(header))
+                cells = dict(zip(header, line.cells, strict=True)) if fault is None else {}
+                raw = line.text.encode(encoding, "surrogateescape")
+                yield Row(f"{name}:{line.number}", cells, raw, fault=fault), line.number
 
-    def _header(self, drop: _Drop, names: list[str]) -> list[str]:
-        names = [name.strip() for name in names]
-        difference = column_difference(names, self._mapping.expected)
+    def _header(self, name: str, line: Line) -> list[str]:
+        names = [cell.strip() for cell in line.cells]
+        difference = _MEND.get(line.fault) or column_difference(names, self._mapping.expected)
         if difference:
             raise SourceError(
                 f"the header differs from the mapping: {difference}",
-                where=f"{drop.path.name}:1",
+                where=f"{name}:{line.number}",
                 mend=f"mend the file, or {self._mapping.file}; nothing of the file was taken",
             )
         return names
 
 
-class _Lines:
-    """The lines of a file; counts them and keeps those of the row being read."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self.number = 0
-        self.kept: list[str] = []
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
-        self.kept.append(line)
-        return line
+def shown_name(path: Path) -> str:
+    """A file's name as messages may show it."""
+    name = "".join(c if c.isprintable() else "·" for c in path.name)
+    return _LONG_NUMBER.sub("…", name)
 
 
 def column_difference(found: list[str], expected: tuple[str, ...]) -> str:
@@ -206,15 +196,18 @@ def _printable(name: str) -> str:
     return clean if len(clean) <= 24 else f"{clean[:24]}…"
 
 
-def _width_fault(found: int, expected: int) -> Fault | None:
-    if found == expected:
+def _fault(line: Line, width: int) -> Fault | None:
+    if line.fault:
+        return Fault(line.fault, "", _MEND[line.fault])
+    found = len(line.cells)
+    if found == width:
         return None
-    few = "too_few_cells" if found < expected else "too_many_cells"
-    return Fault(few, "", f"the line has {found} cells, the header {expected}")
+    few = "too_few_cells" if found < width else "too_many_cells"
+    return Fault(few, "", f"the line has {found} cells, the header {width}")
 
 
 def _whole_file(path: Path, reason: str, mend: str) -> Row:
-    return Row(path.name, {}, path.name.encode(), fault=Fault(reason, "", mend))
+    return Row(shown_name(path), {}, os.fsencode(path.name), fault=Fault(reason, "", mend))
 
 
 def _digest(path: Path) -> str:
@@ -223,7 +216,7 @@ def _digest(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     if path.stat().st_size == 0:
-        digest.update(path.name.encode())
+        digest.update(os.fsencode(path.name))
     return digest.hexdigest()[:32]
 
 

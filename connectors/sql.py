@@ -2,11 +2,13 @@
 
 Law: rows come in the order of (cursor, key) up to the database's own clock minus the
 settle delay, and each start reads back over the overlap window, so a row that was
-committed late is met. A page never ends inside a group of equal (cursor, key). Rows
-that have no place in that order (a NULL cursor or key, a cursor in the future) are
-handed over as faults, never passed over.
+committed late is met. A page never ends inside a group of equal (cursor, key); keys
+are compared without case and outer blanks, as the converter reads them. Rows that have
+no place in that order (a NULL cursor or key, a cursor in the future) are handed over as
+faults, never passed over.
 
-Position: the cursor and key of the last row handed over, and the highest cursor so far.
+Position: the highest cursor of the rows handed over; a start reads from the overlap
+window before it.
 """
 
 import json
@@ -22,12 +24,15 @@ from sqlalchemy import (
     Engine,
     MetaData,
     Select,
+    String,
     Table,
     and_,
+    cast,
     create_engine,
     event,
     func,
     inspect,
+    literal,
     or_,
     select,
     text,
@@ -35,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from broker.errors import SourceError
+from broker.model import Dataset, Kind
 from broker.pseudonym import keyed_hash
 from connectors.files import column_difference
 from connectors.mapping import Mapping
@@ -49,7 +55,7 @@ class SqlTable:
     def __init__(
         self,
         mapping: Mapping,
-        keys: tuple[str, ...],
+        dataset: Dataset,
         *,
         settle: timedelta,
         overlap: timedelta,
@@ -57,13 +63,19 @@ class SqlTable:
     ) -> None:
         self.name = mapping.name
         self._mapping = mapping
-        self._keys = tuple(mapping.column_of(item) for item in keys)
         self._settle = settle
         self._overlap = overlap
         self._secret = secret
         self._table = Table(mapping.table, MetaData(), *(Column(name) for name in mapping.expected))
         self._cursor = self._table.c[mapping.cursor]
-        self._order = (self._cursor, *(self._table.c[name] for name in self._keys))
+        self._keys = tuple(self._table.c[mapping.column_of(name)] for name in dataset.primary_key)
+        self._order: tuple[ColumnElement[Any], ...] = (
+            self._cursor,
+            *(
+                _comparable(self._table.c[mapping.column_of(name)], dataset.by_name[name].kind)
+                for name in dataset.primary_key
+            ),
+        )
 
     def check(self) -> None:
         """See `Source`."""
@@ -94,33 +106,24 @@ class SqlTable:
 
     def batches(self, after: bytes | None, limit: int) -> Iterator[RowBatch]:
         """See `Source`."""
-        state = json.loads(after) if after else {"last": None, "high": None}
+        high = _high(after)
         with self._connected() as connection:
             now = _clock(connection)
             upper = self._written(now - self._settle)
-            last, high = self._start(state["high"]), state["high"]
-            while True:
-                page = self._page(connection, last, upper, limit)
-                if not page:
-                    break
-                last = [page[-1][0], *page[-1][1 : len(self._order)]]
-                high = last[0] if high is None else max(high, last[0])
-                yield RowBatch([self._row(one) for one in page], _position(last, high))
-            if last is None:
-                last = state["last"]
-            yield from self._unplaced(connection, now, _position(last, high), limit)
-
-    def _start(self, high: Any) -> list[Any] | None:
-        """Where a run begins: the overlap window before the highest cursor so far."""
-        if high is None:
-            return None
-        moment = self._read_cursor(high)
-        return None if moment is None else [self._written(moment - self._overlap)]
+            last = None if high is None else [self._written(high - self._overlap)]
+            while page := self._page(connection, last, upper, limit):
+                last = list(page[-1][: len(self._order)])
+                reached = self._read_cursor(last[0])
+                high = max(filter(None, (high, reached)), default=None)
+                yield RowBatch([self._row(one) for one in page], _position(high))
+            yield from self._unplaced(connection, now, _position(high), limit)
 
     def _page(
         self, connection: Connection, last: list[Any] | None, upper: Any, limit: int
     ) -> list[Sequence[Any]]:
-        query = self._query().where(self._cursor <= upper)
+        """The next rows in order; the last group of equal (cursor, key) is whole."""
+        placed = [column.is_not(None) for column in self._keys]
+        query = self._query().where(self._cursor <= upper, *placed)
         if last is not None:
             query = query.where(_after(self._order[: len(last)], last))
         rows: list[Sequence[Any]] = list(
@@ -131,40 +134,39 @@ class SqlTable:
         width = len(self._order)
         group = rows[-1][:width]
         rows = [row for row in rows if row[:width] != group]
-        whole = and_(*(column == value for column, value in zip(self._order, group, strict=True)))
-        rows.extend(connection.execute(self._query().where(whole)).all())
+        same = (column == _bound(value) for column, value in zip(self._order, group, strict=True))
+        rows.extend(connection.execute(self._query().where(*same)).all())
         return rows
 
     def _unplaced(
         self, connection: Connection, now: datetime, position: bytes, limit: int
     ) -> Iterator[RowBatch]:
         """Rows that the order does not reach."""
-        missing = [column.is_(None) for column in self._order]
+        missing = [column.is_(None) for column in (self._cursor, *self._keys)]
         future = self._cursor > self._written(now + _FUTURE)
         result = connection.execute(
             self._query().where(or_(*missing, future)).execution_options(yield_per=limit)
         )
         for part in result.partitions():
-            rows = []
-            for one in part:
-                row = self._row(one)
-                if one[0] is None:
-                    fault = Fault("null_cursor", self._cursor.name, "fill in the time of change")
-                elif any(value is None for value in one[1 : len(self._order)]):
-                    fault = Fault("missing_mandatory", "", "fill in the key")
-                else:
-                    fault = Fault("cursor_in_future", self._cursor.name, "mend the time of change")
-                rows.append(Row(row.where, row.cells, row.raw, row.deleted, fault))
-            yield RowBatch(rows, position)
+            yield RowBatch([self._misplaced(self._row(one)) for one in part], position)
+
+    def _misplaced(self, row: Row) -> Row:
+        cursor = self._cursor.name
+        if row.cells[cursor] is None:
+            fault = Fault("null_cursor", cursor, "fill in the time of change")
+        elif any(row.cells[column.name] is None for column in self._keys):
+            fault = Fault("missing_mandatory", "", "fill in the key")
+        else:
+            fault = Fault("cursor_in_future", cursor, "mend the time of change")
+        return Row(row.where, row.cells, row.raw, row.deleted, fault)
 
     def _query(self) -> Select[Any]:
-        rest = [column for column in self._table.c if column not in set(self._order)]
-        return select(*self._order, *rest)
+        """What a row is ordered by, then every column."""
+        return select(*self._order, *self._table.c)
 
     def _row(self, values: Sequence[Any]) -> Row:
-        names = [column.name for column in self._order]
-        names += [column.name for column in self._table.c if column.name not in names]
-        cells = dict(zip(names, values, strict=True))
+        columns = [column.name for column in self._table.c]
+        cells = dict(zip(columns, values[len(self._order) :], strict=True))
         raw = json.dumps(cells, default=str).encode()
         pseudonym = keyed_hash(self._secret, raw).hex()[:12]
         soft = self._mapping.soft_delete
@@ -232,26 +234,37 @@ def _clock(connection: Connection) -> datetime:
     return aware
 
 
+def _comparable(column: ColumnElement[Any], kind: Kind) -> ColumnElement[Any]:
+    """A key column as it is ordered and compared: two spellings of an ID number are one."""
+    return func.upper(func.trim(cast(column, String))) if kind is Kind.CITIZEN_ID else column
+
+
 def _after(columns: Sequence[ColumnElement[Any]], values: list[Any]) -> ColumnElement[bool]:
     """Lexicographically greater; on the cursor alone, greater or equal."""
-    steps: list[ColumnElement[bool]] = []
+    bound = [_bound(value) for value in values]
     if len(columns) == 1:
-        steps.append(columns[0] >= values[0])
-        return steps[0]
-    for index, column in enumerate(columns):
-        equal = [columns[i] == values[i] for i in range(index)]
-        steps.append(and_(*equal, column > values[index]))
+        reached: ColumnElement[bool] = columns[0] >= bound[0]
+        return reached
+    steps = [
+        and_(*(columns[i] == bound[i] for i in range(index)), column > bound[index])
+        for index, column in enumerate(columns)
+    ]
     return or_(*steps)
 
 
-def _position(last: list[Any] | None, high: Any) -> bytes:
-    def plain(value: Any) -> Any:
-        if value is None or isinstance(value, (str, int)):
-            return value
-        if isinstance(value, datetime):
-            return value.isoformat(" ")
-        raise SourceError("a key column is neither text nor a whole number", mend="use a view")
+def _bound(value: Any) -> Any:
+    """A value that was read, to compare with: text that is not UTF-8 goes back as its bytes."""
+    if isinstance(value, str) and not value.isascii():
+        data = value.encode("utf-8", "surrogateescape")
+        if data.decode("utf-8", "replace") != value:
+            return cast(literal(data), String)
+    return value
 
-    return json.dumps(
-        {"last": [plain(one) for one in last] if last else None, "high": plain(high)}
-    ).encode()
+
+def _position(high: datetime | None) -> bytes:
+    return json.dumps({"high": high.isoformat() if high else None}).encode()
+
+
+def _high(position: bytes | None) -> datetime | None:
+    high = json.loads(position)["high"] if position else None
+    return datetime.fromisoformat(high) if high else None
