@@ -1,14 +1,18 @@
 """The keyring: every secret of this broker, by name, in one file.
 
 Law: readable by its owner alone (mode 0600, refused when wider); a new key is on disk
-before it is used; a destroyed key does not come back. No key shows in a repr.
+before it is used; a destroyed key does not come back. No key shows in a repr. Several
+processes may use one keyring: a change is made under a lock, on what the file says then.
 """
 
+import fcntl
 import json
 import os
 import secrets
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker.errors import KeyringError
@@ -30,33 +34,18 @@ class Keyring:
     @classmethod
     def open(cls, path: Path) -> "Keyring":
         """Read the keyring, or make an empty one; `KeyringError` where it may not be trusted."""
+        ring = cls(path, {})
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            ring = cls(path, {})
-            ring._save({})
-            return ring
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise KeyringError(
-                f"the keyring can be read by others (mode {mode:04o})",
-                where=str(path),
-                mend=f"chmod 600 {path}, and ask who could read it until now",
-            )
-        try:
-            content = json.loads(path.read_bytes())
-            keys = {name: bytes.fromhex(text) for name, text in content["keys"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise KeyringError(
-                "the keyring is damaged", where=str(path), mend="restore it from a backup"
-            ) from None
-        if any(len(key) != _KEY_BYTES for key in keys.values()):
-            raise KeyringError(
-                "a key has the wrong length", where=str(path), mend="restore it from a backup"
-            )
-        return cls(path, keys)
+            with ring._locked():
+                if not path.exists():
+                    ring._save({})
+        ring._keys = _read(path)
+        return ring
 
     def key(self, name: str) -> bytes:
         """The key of that name."""
+        if name not in self._keys:
+            self._keys = _read(self._path)
         try:
             return self._keys[name]
         except KeyError:
@@ -68,19 +57,38 @@ class Keyring:
 
     def ensure(self, name: str) -> bytes:
         """The key of that name, made and durable on first use."""
-        with self._lock:
-            if name not in self._keys:
-                keys = {**self._keys, name: secrets.token_bytes(_KEY_BYTES)}
-                self._save(keys)
+        if name not in self._keys:
+            with self._locked():
+                keys = _read(self._path)
+                if name not in keys:
+                    keys[name] = secrets.token_bytes(_KEY_BYTES)
+                    self._save(keys)
                 self._keys = keys
-            return self._keys[name]
+        return self._keys[name]
 
     def destroy(self, name: str) -> None:
         """Remove a key for ever; a missing one is nothing."""
-        with self._lock:
-            keys = {other: key for other, key in self._keys.items() if other != name}
-            self._save(keys)
+        with self._locked():
+            keys = _read(self._path)
+            if keys.pop(name, None) is not None:
+                self._save(keys)
             self._keys = keys
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Nobody else, thread or process, changes the file meanwhile."""
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
+        try:
+            with self._lock:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+        finally:
+            os.close(handle)
 
     def _save(self, keys: dict[str, bytes]) -> None:
         text = json.dumps({"keys": {name: key.hex() for name, key in keys.items()}}, indent=1)
@@ -98,8 +106,41 @@ class Keyring:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise KeyringError(
-                f"the keyring cannot be written ({error.strerror})",
-                where=str(self._path),
-                mend="check the disk and the folder's rights",
-            ) from None
+            raise _unwritable(self._path, error) from None
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_bytes()
+    except OSError as error:
+        raise KeyringError(
+            f"the keyring cannot be read ({error.strerror})",
+            where=str(path),
+            mend="restore it from a backup, or mend the folder's rights",
+        ) from None
+    if mode & 0o077:
+        raise KeyringError(
+            f"the keyring can be read by others (mode {mode:04o})",
+            where=str(path),
+            mend=f"chmod 600 {path}, and ask who could read it until now",
+        )
+    try:
+        keys = {name: bytes.fromhex(key) for name, key in json.loads(text)["keys"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise KeyringError(
+            "the keyring is damaged", where=str(path), mend="restore it from a backup"
+        ) from None
+    if any(len(key) != _KEY_BYTES for key in keys.values()):
+        raise KeyringError(
+            "a key has the wrong length", where=str(path), mend="restore it from a backup"
+        )
+    return keys
+
+
+def _unwritable(path: Path, error: OSError) -> KeyringError:
+    return KeyringError(
+        f"the keyring cannot be written ({error.strerror})",
+        where=str(path),
+        mend="check the disk and the folder's rights",
+    )

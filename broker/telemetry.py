@@ -38,6 +38,7 @@ class RecordsCollected(Event):
     appended: int
     deleted: int
     unchanged: int
+    outdated: int
     duplicates: int
 
 
@@ -64,7 +65,6 @@ class SourceStopped(Event):
     LABELS: ClassVar[tuple[str, ...]] = ("dataset", "source")
     dataset: str
     source: str
-    where: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,12 +39,14 @@ class Secrets:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the rows read. `superseded`: an older row of the same key gave way."""
+    """What became of the rows read. `outdated`: the log has a later version of the key;
+    `superseded`: an earlier row of the same key gave way."""
 
     rows: int = 0
     appended: int = 0
     deleted: int = 0
     unchanged: int = 0
+    outdated: int = 0
     duplicates: int = 0
     superseded: int = 0
     quarantined: int = 0
@@ -54,8 +56,8 @@ class Counts:
     def add(self, other: "Counts") -> None:
         """Add another batch's counts."""
         for name in (
-            "rows", "appended", "deleted", "unchanged", "duplicates", "superseded",
-            "quarantined", "stale",
+            "rows", "appended", "deleted", "unchanged", "outdated", "duplicates",
+            "superseded", "quarantined", "stale",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.reasons.update(other.reasons)
@@ -104,7 +106,9 @@ class Collector:
         sealer: Sealer,
         schema_id: int,
         secrets: Secrets,
+        latest: datetime,
     ) -> None:
+        """`latest`: a row that says it was changed after this is wrong."""
         self._dataset = dataset
         self._source = source
         self._converter = converter
@@ -112,6 +116,7 @@ class Collector:
         self._sealer = sealer
         self._schema_id = schema_id
         self._secrets = secrets
+        self._latest = latest
         self._codec = Codec(dataset.schema)
         self._quarantine = Quarantine(dataset, sealer)
 
@@ -129,12 +134,11 @@ class Collector:
                 by_key[outcome.key].append(outcome)
         winners: list[_Candidate] = []
         for candidates in by_key.values():
-            winner = _winner(candidates)
-            if winner is None:
-                fault = Fault("duplicate_key", "", "keep one row of this key, or date the change")
-                faults.extend((one.row, fault) for one in candidates)
-            else:
-                counts.duplicates += len(candidates) - 1
+            winner, unclear = _winner(candidates)
+            fault = Fault("duplicate_key", "", "keep one row of this key, or date the change")
+            faults.extend((one.row, fault) for one in unclear)
+            if winner is not None:
+                counts.duplicates += len(candidates) - len(unclear) - 1
                 winners.append(winner)
         faults.extend(self._append(winners, batch, counts))
         self._set_aside(faults, batch, counts)
@@ -147,12 +151,15 @@ class Collector:
         record = converter.deletion(row.cells) if row.deleted else converter.record(row.cells)
         if isinstance(record, Fault):
             return record
+        changed: datetime = record["updated_at"]
+        if changed > self._latest:
+            column = converter.column_of("updated_at")
+            return Fault("changed_in_future", column, "mend the time of change")
         try:
             body = b"" if row.deleted else self._codec.encode(record)
         except ProjectionError:
             return Fault("does_not_fit", "", "compare the row with `shuqiao catalog show`")
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)
-        changed: datetime = record["updated_at"]
         return _Candidate(row, self._key(record), int(changed.timestamp() * 1000), body, row_hash)
 
     def _key(self, record: Mapping[str, Any]) -> bytes:
@@ -180,8 +187,11 @@ class Collector:
                     mend = f"the key belongs to {owned.source}; date the change later, or remove it"
                     faults.append((one.row, Fault("owned_by_other_source", "", mend)))
                     continue
-            elif owned is not None and _is_known(one, owned):
+            elif owned is not None and one.hash == owned.hash:
                 counts.unchanged += 1
+                continue
+            elif owned is not None and one.updated_at < owned.updated_at:
+                counts.outdated += 1
                 continue
             partition = partition_of(one.key, self._dataset.partitions)
             sealed = None
@@ -239,18 +249,17 @@ class Collector:
         return sum(owned.hash is not None for owned in self._owners(keys).values())
 
 
-def _winner(candidates: list[_Candidate]) -> _Candidate | None:
-    """The latest row; None where several of the latest differ."""
-    if len(candidates) == 1:
-        return candidates[0]
+def _winner(candidates: list[_Candidate]) -> tuple[_Candidate | None, list[_Candidate]]:
+    """The latest row, and the rows that are not clear: where several of the latest differ,
+    a delete holds against the others; without one, none of them is taken."""
     latest = max(one.updated_at for one in candidates)
     last = [one for one in candidates if one.updated_at == latest]
-    return last[0] if len({one.hash for one in last}) == 1 else None
-
-
-def _is_known(one: _Candidate, owned: Owned) -> bool:
-    """Whether the log already has this version of the key, or a later one."""
-    return one.hash == owned.hash or one.updated_at < owned.updated_at
+    if len({one.hash for one in last}) == 1:
+        return last[0], []
+    gone = next((one for one in last if one.hash is None), None)
+    if gone is None:
+        return None, candidates
+    return gone, [one for one in last if one.hash is not None]
 
 
 def _plain(value: Any) -> Any:

@@ -78,6 +78,10 @@ class Converter:
                 return Fault(wrong.reason, cell.column, wrong.mend)
         return record
 
+    def column_of(self, item: str) -> str:
+        """The column that holds an item."""
+        return next(cell.column for cell in self._cells if cell.item.name == item)
+
     def key(self, cells: Mapping[str, Any]) -> dict[str, Any] | None:
         """The primary key's items alone, where they can be read."""
         key: dict[str, Any] = {}

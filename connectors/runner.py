@@ -6,27 +6,25 @@ where it was; a source whose columns differ from its mapping stops the dataset b
 anything is read.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from broker.errors import ShuQiaoError, SourceError
 from broker.keyring import Keyring
-from broker.log.interface import Batch, Log, PositionWrite, TableWrite
-from broker.log.topics import sources_table
+from broker.log.interface import Log, PositionWrite
 from broker.model import Dataset
 from broker.seal import Sealer
 from broker.telemetry import Event, RecordsCollected, RowQuarantined, SourceStopped
 from connectors.collect import Collector, Counts, Secrets
 from connectors.convert import Converter
 from connectors.source import Source
+from connectors.status import FAILED, IDLE, Status, Statuses
 
+_FUTURE = timedelta(days=1)
+"""A row that says it was changed later than this from now is mistyped."""
 POSITION_SCHEMA = 0
 """Schema id in a sealed position: its body is the source's own."""
-
-IDLE, FAILED = "idle", "failed"
 
 
 @dataclass(slots=True)
@@ -99,6 +97,7 @@ class Runner:
             sealer=self._sealer,
             schema_id=self._schema_id,
             secrets=self._secrets,
+            latest=datetime.now(UTC) + _FUTURE,
         )
         name = f"source.{self._dataset.id}.{source.name}"
         committed = self._log.position(name)
@@ -130,6 +129,7 @@ class Runner:
                 appended=counts.appended,
                 deleted=counts.deleted,
                 unchanged=counts.unchanged,
+                outdated=counts.outdated,
                 duplicates=counts.duplicates,
             )
         )
@@ -138,24 +138,22 @@ class Runner:
 
     def _stop(self, report: Report, error: SourceError) -> Report:
         report.error = error
-        self._emit(SourceStopped(dataset=self._dataset.id, source=report.source, where=error.where))
+        self._emit(SourceStopped(dataset=self._dataset.id, source=report.source))
         self._note(report, FAILED)
         return report
 
     def _note(self, report: Report, state: str) -> None:
         """Leave the run's outcome where `shuqiao connect status` finds it."""
-        table, key = sources_table(self._dataset.id), report.source.encode()
-        known = self._log.entries(table, 0, [key]).get(key)
-        before: dict[str, Any] = json.loads(known) if known else {}
+        statuses = Statuses(self._dataset.id, self._log, self._sealer)
+        before = statuses.get(report.source) or Status(state)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        status = {
-            "state": state,
-            "error": str(report.error) if report.error else "",
-            "last_run": now,
-            "last_success": now if state == IDLE else before.get("last_success", ""),
-            "rows": before.get("rows", 0) + report.counts.rows,
-            "quarantined": before.get("quarantined", 0) + report.counts.quarantined,
-            "stale": report.counts.stale,
-        }
-        entry = TableWrite(table, 0, key, json.dumps(status, ensure_ascii=False).encode())
-        self._log.commit(Batch(tables=[entry]))
+        status = Status(
+            state=state,
+            error=str(report.error or ""),
+            last_run=now,
+            last_success=now if state == IDLE else before.last_success,
+            rows=before.rows + report.counts.rows,
+            quarantined=before.quarantined + report.counts.quarantined,
+            stale=report.counts.stale,
+        )
+        statuses.put(report.source, status)

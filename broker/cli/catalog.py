@@ -87,10 +87,11 @@ def show(dataset: str) -> None:
         )
         return
     OUTPUT.say(
-        f"[bold]{found.title}[/bold] {found.id} · 主键 {' + '.join(found.primary_key)}"
+        f" {found.id} · 主键 {' + '.join(found.primary_key)}"
         f" · 在册级别 {found.presence.name} · {found.sharing} · 删除 {found.deletes}",
-        f"[bold]{found.title}[/bold] {found.id} · key {' + '.join(found.primary_key)}"
+        f" {found.id} · key {' + '.join(found.primary_key)}"
         f" · presence {found.presence.name} · {found.sharing} · deletes {found.deletes}",
+        strong=found.title,
     )
     OUTPUT.table(
         [
@@ -127,8 +128,8 @@ def check() -> None:
         )
     elif findings:
         for one in findings:
-            OUTPUT.say(f"[red]✗[/red] {one}", f"[red]✗[/red] {one}")
+            OUTPUT.say(str(one), str(one), sign="✗")
     else:
-        OUTPUT.say("[green]✓[/green] 目录无误", "[green]✓[/green] the catalogue is in order")
+        OUTPUT.say("目录无误", "the catalogue is in order", sign="✓")
     if findings:
         raise typer.Exit(1)

@@ -1,19 +1,19 @@
 """`shuqiao connect`: run the connectors, see where they stand, look before you run."""
 
-import json
+from dataclasses import asdict
 from typing import Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
+from broker.cli.shapes import shape
 from broker.errors import MappingError
-from broker.log.topics import sources_table
 from connectors.convert import Converter
 from connectors.runner import Report
 from connectors.source import Fault, Row
+from connectors.status import Statuses
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,6 +34,7 @@ def run(dataset: str = typer.Argument("", help="one dataset; all when left out")
                         "appended": one.counts.appended,
                         "deleted": one.counts.deleted,
                         "unchanged": one.counts.unchanged,
+                        "outdated": one.counts.outdated,
                         "duplicates": one.counts.duplicates,
                         "quarantined": one.counts.quarantined,
                         "error": str(one.error or ""),
@@ -46,8 +47,7 @@ def run(dataset: str = typer.Argument("", help="one dataset; all when left out")
     else:
         show_reports(done)
     for report in failed:
-        text = f"[red]✗[/red] {escape(str(report.error))}"
-        OUTPUT.say(text, text)
+        OUTPUT.say(str(report.error), str(report.error), sign="✗")
     if failed:
         raise typer.Exit(1)
 
@@ -55,24 +55,25 @@ def run(dataset: str = typer.Argument("", help="one dataset; all when left out")
 @app.command()
 def status() -> None:
     """Where each source stands after its last run."""
-    rows: list[tuple[str, str, dict[str, Any]]] = []
     with opened() as broker:
-        for name in broker.catalog.datasets:
-            for key, value in broker.log.scan(sources_table(name), 0, b"", 1_000):
-                rows.append((name, key.decode(), json.loads(value)))
+        rows = [
+            (name, source, status)
+            for name in broker.catalog.datasets
+            for source, status in Statuses(name, broker.log, broker.sealer).all()
+        ]
     if OUTPUT.as_json:
-        OUTPUT.document([{"dataset": d, "source": s, **state} for d, s, state in rows])
+        OUTPUT.document([{"dataset": d, "source": s, **asdict(one)} for d, s, one in rows])
         return
     OUTPUT.table(
         [
             ("数据集", "dataset"), ("来源", "source"), ("状态", "state"),
             ("最近成功", "last success"),
-            ("读取行", "rows"), ("隔离", "quarantined"), ("原因", "reason"),
+            ("读取行", "rows"), ("隔离", "quarantined"), ("旧版本在用", "stale"),
+            ("原因", "reason"),
         ],
         [
-            (d, s, state["state"], state["last_success"], state["rows"], state["quarantined"],
-             escape(state["error"]))
-            for d, s, state in rows
+            (d, s, one.state, one.last_success, one.rows, one.quarantined, one.stale, one.error)
+            for d, s, one in rows
         ],
     )  # fmt: skip
 
@@ -123,61 +124,51 @@ def collect(broker: Broker, dataset: str = "") -> dict[str, list[Report]]:
 
 def show_reports(done: dict[str, list[Report]]) -> None:
     """A table of what was collected, one line a dataset."""
-    rows = []
-    for name, reports in done.items():
-        counts = [report.counts for report in reports]
-        rows.append(
+    columns = [
+        ("归集", "collected", "appended"), ("删除", "deleted", "deleted"),
+        ("未变", "unchanged", "unchanged"), ("过时", "outdated", "outdated"),
+        ("重复", "duplicates", "duplicates"), ("隔离", "quarantined", "quarantined"),
+    ]  # fmt: skip
+    everything = [report.counts for reports in done.values() for report in reports]
+    if not any(one.outdated for one in everything):
+        columns = [column for column in columns if column[2] != "outdated"]
+    OUTPUT.table(
+        [
+            ("数据集", "dataset"), ("来源数", "sources"), ("读取行", "rows"),
+            *((zh, en) for zh, en, _ in columns),
+        ],
+        [
             (
                 name,
                 len(reports),
-                sum(one.rows for one in counts),
-                sum(one.appended for one in counts),
-                sum(one.deleted for one in counts),
-                sum(one.unchanged for one in counts),
-                sum(one.duplicates for one in counts),
-                sum(one.quarantined for one in counts),
+                sum(one.counts.rows for one in reports),
+                *(sum(getattr(one.counts, field) for one in reports) for _, _, field in columns),
             )
-        )
-    OUTPUT.table(
-        [
-            ("数据集", "dataset"), ("来源数", "sources"), ("读取行", "rows"), ("归集", "collected"),
-            ("删除", "deleted"), ("未变", "unchanged"), ("重复", "duplicates"),
-            ("隔离", "quarantined"),
+            for name, reports in done.items()
         ],
-        rows,
     )  # fmt: skip
 
 
 def _show(row: Row, converter: Converter, items: dict[str, str]) -> None:
     outcome = row.fault or converter.record(row.cells)
     record = outcome if isinstance(outcome, dict) else {}
-    OUTPUT.say(f"[bold]{row.where}[/bold]", f"[bold]{row.where}[/bold]")
+    OUTPUT.say("", "", strong=row.where)
     if isinstance(outcome, Fault):
         place = f"{outcome.column} " if outcome.column else ""
         OUTPUT.say(
-            f"  [yellow]隔离[/yellow] {place}{outcome.reason}：{outcome.mend}",
-            f"  [yellow]quarantine[/yellow] {place}{outcome.reason}: {outcome.mend}",
+            f"隔离 {place}{outcome.reason}：{outcome.mend}",
+            f"quarantine {place}{outcome.reason}: {outcome.mend}",
+            sign="○",
         )
     OUTPUT.table(
         [("列", "column"), ("形状", "shape"), ("数据项", "item"), ("成为", "becomes")],
         [
             (
-                escape(name),
-                escape(shape(value)),
+                name,
+                shape(value),
                 items.get(name, "–"),
-                escape(shape(record.get(items.get(name, "")))),
+                shape(record.get(items.get(name, ""))),
             )
             for name, value in row.cells.items()
         ],
     )
-
-
-def shape(value: object) -> str:
-    """The shape of a value: digits become 9, letters a, 汉字 字; never the value."""
-    if value is None:
-        return "∅"
-    if not isinstance(value, str):
-        return type(value).__name__
-    signs = ["9" if c.isdigit() else "a" if c.isascii() and c.isalpha() else
-             c if c.isascii() else "字" for c in value[:40]]  # fmt: skip
-    return "".join(signs)

@@ -23,9 +23,7 @@ def add(
         added = broker.sharing.add_consumer(consumer, department, Level(int(tier[1])), title)
     if OUTPUT.as_json:
         OUTPUT.document({"consumer": added.id, "department": added.department, "tier": tier})
-    OUTPUT.say(
-        f"[green]✓[/green] 使用方 {consumer} · {tier}", f"[green]✓[/green] {consumer} {tier}"
-    )
+    OUTPUT.say(f"使用方 {consumer} · {tier}", f"consumer {consumer} · {tier}", sign="✓")
 
 
 @app.command("list")

@@ -62,16 +62,18 @@ def add(
         if share is None or decision.refused:
             zh, en = (decision.refused.zh, decision.refused.en) if decision.refused else ("", "")
             OUTPUT.say(
-                f"[yellow]○[/yellow] 授权 {outcome.grant.id} 不产生共享：{zh}",
-                f"[yellow]○[/yellow] grant {outcome.grant.id} opens no share: {en}",
+                f"授权 {outcome.grant.id} 不产生共享：{zh}",
+                f"grant {outcome.grant.id} opens no share: {en}",
+                sign="○",
             )
             return
         shown = ", ".join(f"{name}→{effect}" for name, effect in decision.released.items())
         withheld = [name for name in outcome.grant.items if name not in decision.released]
         shown += "".join(f", {name}→drop" for name in withheld)
         OUTPUT.say(
-            f"[green]✓[/green] 授权 {outcome.grant.id} → 共享主题 {share.topic}\n  {shown}",
-            f"[green]✓[/green] grant {outcome.grant.id} → shared topic {share.topic}\n  {shown}",
+            f"授权 {outcome.grant.id} → 共享主题 {share.topic}\n  {shown}",
+            f"grant {outcome.grant.id} → shared topic {share.topic}\n  {shown}",
+            sign="✓",
         )
 
 

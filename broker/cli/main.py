@@ -9,7 +9,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from broker.cli import catalog, connect, consumer, grant, policy, quarantine, relay, share
 from broker.cli.demo.command import demo
@@ -52,7 +51,7 @@ def main() -> None:
     try:
         app()
     except ShuQiaoError as error:
-        OUTPUT.console.print(f"[red]✗[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        OUTPUT.say(str(error), str(error), sign="✗")
         sys.exit(1)
 
 

@@ -1,7 +1,8 @@
 """What a person sees: one place that prints, in Chinese or English, or as JSON.
 
 Law: with `--json` standard output holds one JSON document and nothing else; words
-for people then go to standard error. No value of a record is printed here.
+for people then go to standard error. What is printed stands as it is: nothing in it is
+taken for markup, and no control character reaches the terminal.
 """
 
 import json
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+_SIGNS = {"✓": "green", "○": "yellow", "✗": "red"}
 
 
 @dataclass
@@ -29,13 +32,15 @@ class Output:
         """The words of the chosen language."""
         return en if self.lang == "en" else zh
 
-    def say(self, zh: str, en: str) -> None:
-        """A line of words."""
-        self.console.print(self.text(zh, en), highlight=False, soft_wrap=True)
+    def say(self, zh: str, en: str, *, sign: str = "", strong: str = "") -> None:
+        """A line of words, after a sign (✓ done, ○ nothing, ✗ error) and a name in bold."""
+        parts = [Text(f"{sign} ", _SIGNS[sign])] if sign else []
+        parts += [mark(strong, "bold"), mark(self.text(zh, en))]
+        self.console.print(Text.assemble(*parts), highlight=False, soft_wrap=True)
 
-    def mark(self, value: str, style: str) -> str:
-        """A value in a style; what looks like markup in it is shown as it stands."""
-        return f"[{style}]{escape(value)}[/{style}]"
+    def command(self, line: str) -> None:
+        """A command as if typed."""
+        self.console.print(mark(f"$ {line}", "dim"), highlight=False, soft_wrap=True)
 
     def head(self, zh: str, en: str) -> None:
         """A heading."""
@@ -45,17 +50,22 @@ class Output:
     def table(
         self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]], title: str = ""
     ) -> None:
-        """A table; columns are (Chinese, English)."""
+        """A table; columns are (Chinese, English), cells anything, or what `mark` gave."""
         table = Table(title=title or None, title_justify="left", header_style="bold")
         for number, (zh, en) in enumerate(columns):
             table.add_column(self.text(zh, en), overflow="fold", no_wrap=number == 0)
         for row in rows:
-            table.add_row(*[str(cell) for cell in row])
+            table.add_row(*[cell if isinstance(cell, Text) else mark(str(cell)) for cell in row])
         self.console.print(table)
 
     def document(self, value: Any) -> None:
         """The one JSON document of `--json`."""
         print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def mark(words: str, style: str = "") -> Text:
+    """Words in a style."""
+    return Text("".join(c if c.isprintable() or c == "\n" else "·" for c in words), style)
 
 
 OUTPUT = Output()

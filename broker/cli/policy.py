@@ -27,11 +27,12 @@ def check() -> None:
         )
     elif errors:
         for one in errors:
-            OUTPUT.say(f"[red]✗[/red] {one}", f"[red]✗[/red] {one}")
+            OUTPUT.say(str(one), str(one), sign="✗")
     else:
         OUTPUT.say(
-            f"[green]✓[/green] 策略无误，版本 {version}",
-            f"[green]✓[/green] the policy is in order, version {version}",
+            f"策略无误，版本 {version}",
+            f"the policy is in order, version {version}",
+            sign="✓",
         )
     if errors:
         raise typer.Exit(1)
@@ -76,8 +77,9 @@ def explain(consumer: str, dataset: str) -> None:
         )
     for grant, decision in mine:
         OUTPUT.say(
-            f"[bold]授权 {grant.id}[/bold] · {grant.purpose} · 策略 {decision.policy_version}",
-            f"[bold]grant {grant.id}[/bold] · {grant.purpose} · policy {decision.policy_version}",
+            f" · 授权 {grant.id} · {grant.purpose} · 策略 {decision.policy_version}",
+            f" · grant {grant.id} · {grant.purpose} · policy {decision.policy_version}",
+            strong=f"{consumer} {dataset}",
         )
         OUTPUT.table(
             [("数据项", "item"), ("结果", "effect"), ("理由", "why")],

@@ -6,6 +6,7 @@ import typer
 
 from broker.bootstrap import opened
 from broker.cli.output import OUTPUT
+from broker.cli.shapes import shape_of_raw
 from broker.errors import SettingsError
 from broker.quarantine import Quarantine
 
@@ -48,6 +49,12 @@ def show(
             )
             if not reason or entry.reason == reason
         ][:limit]
+        columns = {
+            name
+            for mapping in broker.mappings()
+            if mapping.dataset == dataset
+            for name in mapping.expected
+        }
     if not found and reason:
         raise SettingsError(
             f"nothing in quarantine of {dataset} has the reason {reason}",
@@ -62,7 +69,7 @@ def show(
                     "where": e.where,
                     "reason": e.reason,
                     "mend": e.mend,
-                    "bytes": len(e.raw),
+                    "shape": shape_of_raw(e.raw, columns),
                 }
                 for at, e in found
             ]
@@ -74,7 +81,10 @@ def show(
             ("出处", "where"),
             ("原因", "reason"),
             ("怎么办", "what to do"),
-            ("字节", "bytes"),
+            ("形状", "shape"),
         ],
-        [(at, f"{e.source} {e.where}", e.reason, e.mend, len(e.raw)) for at, e in found],
+        [
+            (at, f"{e.source} {e.where}", e.reason, e.mend, shape_of_raw(e.raw, columns))
+            for at, e in found
+        ],
     )

@@ -1,5 +1,7 @@
 """The keyring and the seal."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,31 @@ def test_a_destroyed_key_is_gone(tmp_path: Path) -> None:
     ring.destroy("share.s1")
     with pytest.raises(KeyringError):
         Keyring.open(tmp_path / "k").key("share.s1")
+
+
+def test_processes_that_add_keys_at_once_lose_none(tmp_path: Path) -> None:
+    path = tmp_path / "k"
+    add = "import sys; from pathlib import Path; from broker.keyring import Keyring\n"
+    add += "ring = Keyring.open(Path(sys.argv[1]))\n"
+    add += "print(*(ring.ensure(f'{sys.argv[2]}.{n}').hex() for n in range(12)))\n"
+    add += "print(ring.ensure('common').hex())"
+    running = [
+        subprocess.Popen([sys.executable, "-c", add, str(path), name], stdout=subprocess.PIPE)
+        for name in "abcd"
+    ]
+    told = [one.communicate(timeout=60)[0].decode().splitlines() for one in running]
+    ring = Keyring.open(path)
+    assert {lines[1] for lines in told} == {ring.key("common").hex()}
+    for name, (keys, _) in zip("abcd", told, strict=True):
+        assert [ring.key(f"{name}.{n}").hex() for n in range(12)] == keys.split()
+
+
+def test_a_keyring_that_vanished_is_not_made_anew(tmp_path: Path) -> None:
+    ring = Keyring.open(tmp_path / "k")
+    ring.ensure("seal")
+    (tmp_path / "k").unlink()
+    with pytest.raises(KeyringError, match="backup"):
+        ring.ensure("other")
 
 
 def test_a_record_opens_only_in_its_own_place(tmp_path: Path) -> None:

@@ -149,10 +149,10 @@ def _check_sums(reports: dict[str, list[Report]], expected: Expected) -> None:
                 mend="this is a fault of ShuQiao: please report it with the seed",
             )
     OUTPUT.say(
-        "  [green]✓[/green] 每个数据集：产生的行 = 归集 + 隔离 + 重复，一行不丢；"
-        "归集主题里全部加密，键是带密钥的散列",
-        "  [green]✓[/green] for every dataset rows = collected + quarantined + duplicates: none "
+        "每个数据集：产生的行 = 归集 + 隔离 + 重复，一行不丢；归集主题里全部加密，键是带密钥的散列",
+        "for every dataset rows = collected + quarantined + duplicates: none "
         "is lost; in the collected topics everything is sealed, keys are keyed hashes",
+        sign="✓",
     )
 
 
@@ -170,7 +170,7 @@ def _relax(settings: Settings, today: date) -> None:
 def _type(ctx: typer.Context, words: list[str]) -> None:
     """Type an ordinary command."""
     shown = " ".join(f'"{word}"' if " " in word or "《" in word else word for word in words)
-    OUTPUT.console.print(f"[dim]$ ./run {shown}[/dim]", highlight=False, soft_wrap=True)
+    OUTPUT.command(f"./run {shown}")
     ctx.find_root().command.main(words, standalone_mode=False)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from rich.text import Text
+
 from broker.bootstrap import Broker
-from broker.cli.output import OUTPUT
+from broker.cli.output import OUTPUT, mark
 from broker.cli.share import current
 from broker.cli.words import absence_in_words, effect_in_words, reasons_in_words
 from broker.model import Dataset
@@ -85,7 +87,7 @@ def _show_record(
         if item.name not in asked:
             continue
         cells = [_cell(view, values, item.name) for view, values in zip(mine, got, strict=True)]
-        source = OUTPUT.mark(_text(record[item.name]), "yellow")
+        source = mark(_text(record[item.name]), "yellow")
         name = item.name if OUTPUT.lang == "en" else f"{item.title} {item.name}"
         rows.append((name, source, *cells))
     department = broker.catalog.departments[dataset.department]
@@ -102,11 +104,11 @@ def _show_record(
         absence = absence_in_words(
             view.decision, dataset, record, year, broker.divisions, OUTPUT.lang
         )
-        who = f"[bold]{view.grant.consumer.id}[/bold]"
+        who = f"  {view.grant.consumer.id}"
         if values is None:
-            OUTPUT.say(f"  {who} 什么也没有收到：{absence}", f"  {who} gets nothing: {absence}")
+            OUTPUT.say(f" 什么也没有收到：{absence}", f" gets nothing: {absence}", strong=who)
             continue
-        OUTPUT.say(f"  {who} 为什么：", f"  {who}, why:")
+        OUTPUT.say(" 为什么：", ", why:", strong=who)
         for name in view.grant.items:
             why = reasons_in_words(view.decision, name, OUTPUT.lang)
             OUTPUT.say(f"    · {dataset.by_name[name].title}：{why}", f"    · {name}: {why}")
@@ -119,18 +121,18 @@ def _view_of(broker: Broker, view: View, key: bytes) -> dict[str, Any] | None:
     return view.records.get(share_key)
 
 
-def _cell(view: View, values: dict[str, Any] | None, item: str) -> str:
+def _cell(view: View, values: dict[str, Any] | None, item: str) -> Text:
     if item not in view.grant.items:
-        return OUTPUT.mark(OUTPUT.text("未申请", "not asked for"), "dim")
+        return mark(OUTPUT.text("未申请", "not asked for"), "dim")
     if values is None:
-        return OUTPUT.mark("—", "dim")
+        return mark("—", "dim")
     effect = view.decision.effects[item]
     if effect.name == "drop":
-        return OUTPUT.mark(OUTPUT.text("不提供", "withheld"), "red")
+        return mark(OUTPUT.text("不提供", "withheld"), "red")
     value = _text(values[field_name(item, effect)])
     if effect.name == "keep":
-        return OUTPUT.mark(value, "green")
-    return f"{OUTPUT.mark(value, 'cyan')}\n[dim]{effect_in_words(effect, OUTPUT.lang)}[/dim]"
+        return mark(value, "green")
+    return mark(value, "cyan").append(f"\n{effect_in_words(effect, OUTPUT.lang)}", "dim")
 
 
 def _text(value: Any) -> str:
