@@ -51,7 +51,9 @@ class Output:
         self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]], title: str = ""
     ) -> None:
         """A table; columns are (Chinese, English), cells anything, or what `mark` gave."""
-        table = Table(title=title or None, title_justify="left", header_style="bold")
+        table = Table(
+            title=mark(title) if title else None, title_justify="left", header_style="bold"
+        )
         for number, (zh, en) in enumerate(columns):
             table.add_column(self.text(zh, en), overflow="fold", no_wrap=number == 0)
         for row in rows:

@@ -43,4 +43,6 @@ def _sign(character: str) -> str:
         return "9"
     if not character.isascii():
         return "字" if character.isalnum() else "·"
+    if not character.isprintable():
+        return "·"
     return "a" if character.isalpha() else character

@@ -61,6 +61,7 @@ def test_a_header_that_differs_stops_the_dataset(tmp_path: Path, header: str, sa
         (line(2, 保障人数="二"), "malformed_number", "低保-0001.csv:3 保障人数"),
         (line(2, 证号=""), "missing_mandatory", "低保-0001.csv:3 证号"),
         (line(2, 城乡类别="15412345678"), "misplaced_identifier", "低保-0001.csv:3 城乡类别"),
+        (line(2, 更新时间="2099/01/05 10:00"), "changed_in_future", "低保-0001.csv:3 更新时间"),
         (line(2, 更新时间="昨天"), "impossible_time", "低保-0001.csv:3 更新时间"),
         (line(2, 备注='"没有结束'), "stray_quote", "低保-0001.csv:3"),
         (line(2, 状态='"在"保'), "stray_quote", "低保-0001.csv:3"),

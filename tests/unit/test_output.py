@@ -1,0 +1,41 @@
+"""What is printed: words as they stand, values by their shape."""
+
+import io
+import json
+
+from rich.console import Console
+
+from broker.cli.output import Output, mark
+from broker.cli.shapes import shape, shape_of_raw
+
+
+def printed(say: str) -> str:
+    stream = io.StringIO()
+    output = Output(lang="en", console=Console(file=stream, width=80))
+    output.say("", say, sign="✗", strong="[bold]a")
+    output.table([("名", "name")], [(say,), (mark(say, "red"),)], title=say)
+    return stream.getvalue()
+
+
+def test_nothing_that_is_printed_is_taken_for_markup() -> None:
+    text = printed("[red]x[/red] [/]")
+    assert text.count("[red]x[/red] [/]") == 4 and "✗ [bold]a" in text
+
+
+def test_no_control_character_reaches_the_terminal() -> None:
+    assert "\x1b" not in printed("\x1b[2J\x07")
+
+
+def test_a_shape_holds_no_character_of_the_value() -> None:
+    assert shape("张三 99000019900101123X") == "字字 99999999999999999a"
+    assert shape(None) == "∅" and shape(7) == "int" and shape(b"x") == "bytes"
+    assert shape("9" * 50) == "9" * 40 + "… (50)"
+    assert shape("٣\u202ea\x00") == "9·a·"
+
+
+def test_the_shape_of_a_quarantined_row() -> None:
+    line = 'DB12,张三,"ab",2026/01/05\r\n'.encode("gb18030")
+    assert shape_of_raw(line, ()) == 'aa99,字字,"aa",9999/99/99'
+    cells = json.dumps({"xm": "张三", "csrq": None, "12a": "x"}).encode()
+    assert shape_of_raw(cells, ("xm", "csrq")) == "xm=字字 csrq=∅ 99a=a"
+    assert shape_of_raw(b"\xff\xff,1", ()) == "··,9"
