@@ -127,6 +127,25 @@ class Dataset:
         """The items of one kind, in schema order."""
         return tuple(item for item in self.items if item.kind is kind)
 
+    def meant_by(self, part: str) -> tuple[Item, ...]:
+        """The items of this dataset that a name in `embeds` means, by name or concept."""
+        return tuple(
+            item
+            for item in self.items
+            if part in (item.name, item.concept, item.concept.rpartition(".")[2])
+        )
+
+    def contained_in(self, item: Item) -> tuple[Item, ...]:
+        """The items of this dataset that a value of the item contains, at any depth."""
+        found: dict[str, Item] = {}
+        waiting = list(item.embeds)
+        while waiting:
+            for inner in self.meant_by(waiting.pop()):
+                if inner.name not in found and inner != item:
+                    found[inner.name] = inner
+                    waiting.extend(inner.embeds)
+        return tuple(found.values())
+
     @property
     def collected_topic(self) -> str:
         """The collected topic 归集主题."""

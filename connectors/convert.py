@@ -19,10 +19,9 @@ from broker.divisions import Divisions
 from broker.model import Dataset, Item, Kind, Level
 from connectors.mapping import Column
 from connectors.mapping import Mapping as SourceMapping
+from connectors.misplaced import holds_identifier
 from connectors.source import Fault, value_fault
 
-_ID_SHAPED = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
-_MOBILE_SHAPED = re.compile(r"(?<![0-9])1[3-9][0-9]{9}(?![0-9])")
 _DIVISION = re.compile(r"[0-9]{12}")
 _TRUE = frozenset({"1", "true", "t", "y", "yes"})
 _FALSE = frozenset({"0", "false", "f", "n", "no"})
@@ -106,8 +105,8 @@ class Converter:
             if cell.item.required:
                 raise Wrong("missing_mandatory", f"fill in {cell.item.name}")
             return None
-        if cell.item.level < Level.L3 and isinstance(value, (str, int)):
-            _refuse_misplaced(str(value))
+        if cell.item.level < Level.L3 and holds_identifier(str(value)):
+            raise Wrong("misplaced_identifier", "move the number to the item it belongs to")
         return cell.parse(value)
 
     def _compile(self, dataset: Dataset, column: Column, zone: ZoneInfo) -> _Cell:
@@ -156,19 +155,6 @@ def _citizen_id(value: Any) -> str:
     if ric.calc_check_digit(text) != text[17]:
         raise Wrong("wrong_check_digit", "compare the ID number with the document")
     return text
-
-
-def _refuse_misplaced(text: str) -> None:
-    if len(text) < 11:
-        return
-    if _MOBILE_SHAPED.search(text) or any(
-        _passes(found.group()) for found in _ID_SHAPED.finditer(text)
-    ):
-        raise Wrong("misplaced_identifier", "move the number to the item it belongs to")
-
-
-def _passes(number: str) -> bool:
-    return bool(ric.calc_check_digit(number) == number[17].upper())
 
 
 def _division(value: Any) -> str:

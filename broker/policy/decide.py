@@ -4,7 +4,8 @@ Law: pure and total. Default deny; strictest wins; errors deny. Per item:
 
     guards( meet( presence cap, every limit, every forbid, max( tier effect, every relax )))
 
-The order of rules and holdings does not matter.
+A limit or forbid of an item also hides whatever contains it (an ID number contains the
+birth date), where that would show more. The order of rules and holdings does not matter.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,10 +27,16 @@ from broker.policy.model import (
     Relax,
     RowRule,
     Target,
+    same_person,
 )
 from broker.policy.predicate import Predicate, age_under, items_read
 
 Reasons = dict[str, tuple[Reason, ...]]
+_Cap = tuple[str, str, Effect, str]
+"""By what kind of rule, its id, the effect at most, its title."""
+_CONTAINED_AS = {Kind.DIVISION_CODE: parse_effect(Kind.DIVISION_CODE, "county")}
+"""How finely a number shows what it contains, where not in full: an ID number's first six
+digits name a county (GB 11643)."""
 MINOR_AGE = 14
 """《个人信息保护法》 article 28: information of people under 14 is sensitive."""
 
@@ -101,8 +108,7 @@ def presence_cap(kind: Kind, gap: int) -> Effect:
     if gap >= 2:
         return DROP
     if kind in DIRECT_IDENTIFIERS:
-        ladder = [effect.name for effect in LADDERS[kind]]
-        return parse_effect(kind, "pseudonym") if "pseudonym" in ladder else DROP
+        return _hidden(kind)
     return parse_effect(kind, "town") if kind is Kind.DIVISION_CODE else KEEP
 
 
@@ -121,7 +127,7 @@ def _item(
             if looser != effect:
                 reasons.append(Reason("relax", relax.id, looser, relax.title))
             effect = looser
-    caps: list[tuple[str, str, Effect, str]] = [
+    caps: list[_Cap] = [
         (
             "presence",
             f"presence.{dataset.presence.name}",
@@ -129,17 +135,37 @@ def _item(
             "",
         )
     ]
-    for limit in policy.limits:
-        if _covers(limit.target, item, grant, dataset):
-            caps.append(("limit", limit.id, limit.effect, limit.title))
-    for forbid in policy.forbids:
-        if forbid.rows is None and _covers(forbid.target, item, grant, dataset):
-            caps.append(("forbid", forbid.id, DROP, forbid.title))
+    caps += _ruled(item, grant, dataset, policy)
+    for inner in dataset.contained_in(item):
+        caps += [
+            (by, name, _hidden(item.kind), f"{title}（{item.title}含{inner.title}）")
+            for by, name, cap, title in _ruled(inner, grant, dataset, policy)
+            if not at_most(inner.kind, _CONTAINED_AS.get(inner.kind, KEEP), cap)
+        ]
     for by, name, cap, title in caps:
         if not at_most(item.kind, effect, cap):
             reasons.append(Reason(by, name, cap, title))
         effect = meet(item.kind, effect, cap)
     return effect, tuple(reasons)
+
+
+def _ruled(item: Item, grant: Grant, dataset: Dataset, policy: Policy) -> list[_Cap]:
+    """What limits and forbids allow of an item at most."""
+    caps: list[_Cap] = [
+        ("limit", limit.id, limit.effect, limit.title)
+        for limit in policy.limits
+        if _covers(limit.target, item, grant, dataset)
+    ]
+    for forbid in policy.forbids:
+        if forbid.rows is None and _covers(forbid.target, item, grant, dataset):
+            caps.append(("forbid", forbid.id, DROP, forbid.title))
+    return caps
+
+
+def _hidden(kind: Kind) -> Effect:
+    """The most that shows nothing of a value: pseudonym where the ladder has one, else drop."""
+    ladder = {effect.name: effect for effect in LADDERS[kind]}
+    return ladder.get("pseudonym", DROP)
 
 
 def _forbidden_rows(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[Predicate, ...]:
@@ -214,7 +240,9 @@ def _published_by_filter(grant: Grant, dataset: Dataset, effects: dict[str, Effe
 
 
 def _valid(relax: Relax, policy: Policy) -> bool:
-    return policy.as_of <= relax.expires and relax.author != relax.approver != ""
+    signed = bool(relax.author and relax.approver)
+    other = not same_person(relax.author, relax.approver)
+    return policy.as_of <= relax.expires and signed and other
 
 
 def _covers(target: Target, item: Item, grant: Grant, dataset: Dataset) -> bool:

@@ -85,14 +85,7 @@ def guarded(
 def shown_is_kept(item: Item, dataset: Dataset, state: State) -> bool:
     """Whether each embedded item that the mask's visible characters show is kept here."""
     shown = SHOWN[state[item.name].name].get(item.concept, frozenset(item.embeds))
-    return all(
-        any(
-            state[other.name] == KEEP
-            for other in dataset.items
-            if part in (other.name, other.concept, other.concept.rpartition(".")[2])
-        )
-        for part in shown
-    )
+    return all(any(state[other.name] == KEEP for other in dataset.meant_by(part)) for part in shown)
 
 
 def joins(grant: Grant, dataset: Dataset, effects: State, holding: Holding, other: Dataset) -> bool:

@@ -4,6 +4,7 @@ Law: no Avro, no I/O, no clock. Dates come in as values; a decision carries the
 reason of every item.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -141,6 +142,14 @@ class Relax(Rule):
     expires: date = date.min
     effect: Effect | None = None
     presence: Level | None = None
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names as written are one person's: width, case and blanks say nothing."""
+    plain = [
+        "".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (one, other)
+    ]
+    return plain[0] == plain[1]
 
 
 @dataclass(frozen=True, slots=True)

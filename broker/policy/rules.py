@@ -14,7 +14,7 @@ from broker.errors import PolicyError
 from broker.model import Dataset, Item, Kind, Level
 from broker.policy.effects import at_most
 from broker.policy.guards import SHOWN, shown_is_kept
-from broker.policy.model import KEEP, Effect, Forbid, Limit, Relax, Target
+from broker.policy.model import KEEP, Effect, Forbid, Limit, Relax, Target, same_person
 from broker.policy.node import Node, attempt
 from broker.policy.predicate import Predicate, parse_predicate
 
@@ -88,7 +88,7 @@ class RuleReader:
             return {}
         author = attempt(errors, node.text, "author")
         approver = attempt(errors, node.text, "approver")
-        if author and approver and author.casefold() == approver.casefold():
+        if author and approver and same_person(author, approver):
             errors.append(
                 node.wrong(
                     "author and approver are the same", "another officer approves", "approver"

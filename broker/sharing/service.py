@@ -9,7 +9,7 @@ grant is written or read. A lapsed share never comes back: it missed changes.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert, select, update
@@ -190,7 +190,10 @@ class Sharing:
         )
 
     def _decided(self, stored: Iterable[ledger.Stored]) -> list[_Decided]:
-        """Every grant decided in the order given, each with its department's earlier ones."""
+        """Every grant decided in the order given, each with its department's earlier ones.
+
+        A grant whose first day is still to come holds what it will release then.
+        """
         held: dict[str, list[tuple[Holding, Dataset]]] = defaultdict(list)
         decided: list[_Decided] = []
         for one in stored:
@@ -198,11 +201,10 @@ class Sharing:
             dataset = self._catalog.dataset(grant.dataset)
             holdings = held[grant.consumer.department]
             decision = decide(grant, holdings, dataset, self._policy)
-            released = dict(one.released)
-            for name, effect in decision.released.items() if not decision.refused else ():
-                kind = dataset.by_name[name].kind
-                released[name] = join(kind, released.get(name, effect), effect)
-            holdings.append((Holding(grant, released), dataset))
+            released = _joined(one.released, decision, dataset)
+            first = replace(self._policy, as_of=max(self._policy.as_of, grant.valid_from))
+            coming = decide(grant, holdings, dataset, first)
+            holdings.append((Holding(grant, _joined(released, coming, dataset)), dataset))
             decided.append(_Decided(grant, decision, released, one))
         return decided
 
@@ -221,6 +223,16 @@ class Sharing:
             schema=self._registry.schema(row["schema_id"]),
             state=row["state"],
         )
+
+
+def _joined(
+    released: Mapping[str, Effect], decision: Decision, dataset: Dataset
+) -> dict[str, Effect]:
+    """What was released, together with what the decision releases: the looser of each item."""
+    joined = dict(released)
+    for name, effect in decision.released.items() if not decision.refused else ():
+        joined[name] = join(dataset.by_name[name].kind, joined.get(name, effect), effect)
+    return joined
 
 
 def _bring_into_line(
