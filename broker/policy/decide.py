@@ -83,14 +83,8 @@ def unguarded(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[dict[str,
 
 def presence_level(grant: Grant, dataset: Dataset, policy: Policy) -> Level:
     """The dataset's presence level for this grant, after the relaxes that lower it."""
-    levels = [
-        relax.presence
-        for relax in policy.relaxes
-        if relax.presence is not None
-        and _valid(relax, policy)
-        and _meant(relax.target, grant.consumer, grant.purpose, dataset.id)
-    ]
-    return min([dataset.presence, *levels])
+    lowest, _ = _presence(grant, dataset, policy)
+    return lowest
 
 
 def tier_effect(item: Item, consumer: Consumer, policy: Policy) -> Effect:
@@ -112,6 +106,19 @@ def presence_cap(kind: Kind, gap: int) -> Effect:
     return parse_effect(kind, "town") if kind is Kind.DIVISION_CODE else KEEP
 
 
+def _presence(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[Level, list[Relax]]:
+    """The presence level for this grant, and the relaxes that lowered it so far."""
+    lowest, lowering = dataset.presence, list[Relax]()
+    for relax in policy.relaxes:
+        level = relax.presence
+        if level is None or level > lowest or not _valid(relax, policy):
+            continue
+        if _meant(relax.target, grant.consumer, grant.purpose, dataset.id):
+            lowering = [*lowering, relax] if level == lowest < dataset.presence else [relax]
+            lowest = level
+    return lowest, lowering if lowest < dataset.presence else []
+
+
 def _item(
     item: Item, grant: Grant, dataset: Dataset, policy: Policy
 ) -> tuple[Effect, tuple[Reason, ...]]:
@@ -127,14 +134,13 @@ def _item(
             if looser != effect:
                 reasons.append(Reason("relax", relax.id, looser, relax.title))
             effect = looser
-    caps: list[_Cap] = [
-        (
-            "presence",
-            f"presence.{dataset.presence.name}",
-            presence_cap(item.kind, presence_level(grant, dataset, policy) - grant.consumer.tier),
-            "",
-        )
-    ]
+    level, lowering = _presence(grant, dataset, policy)
+    cap = presence_cap(item.kind, level - grant.consumer.tier)
+    unrelaxed = presence_cap(item.kind, dataset.presence - grant.consumer.tier)
+    if cap != unrelaxed and not at_most(item.kind, effect, unrelaxed):
+        reasons.append(Reason("presence", f"presence.{dataset.presence.name}", unrelaxed))
+        reasons += [Reason("relax", relax.id, cap, relax.title) for relax in lowering]
+    caps: list[_Cap] = [("presence", f"presence.{level.name}", cap, "")]
     caps += _ruled(item, grant, dataset, policy)
     for inner in dataset.contained_in(item):
         caps += [

@@ -31,7 +31,7 @@ def floors() -> Iterator[None]:
         "expired", "forbidden", "limit bound", "forbid beat relax", "guard fired",
         "order mattered not", "incomparable or equal", "unknown", "relax beaten",
         "guard added fired", "row withheld as unknown", "edges fell",
-        "edges stood", "not asked", "holdings turned",
+        "edges stood", "not asked", "holdings turned", "presence lowered", "rule left out",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"
@@ -162,6 +162,26 @@ def test_edges_stand_only_where_what_they_show_is_kept(dataset, grant, policy) -
         seen["edges stood"] += 1
         assert effects["flag"].name == effects["code"].name == "keep"
     seen["edges fell"] += free["citizen_id"].name == "edges" != effects["citizen_id"].name
+
+
+@law
+@given(worlds.datasets(), worlds.grants(), worlds.policies())
+def test_the_reasons_of_an_item_are_all_that_determined_it(dataset, grant, policy) -> None:
+    grant = replace(grant, items=worlds.NAMES)
+    effects, reasons = unguarded(grant, dataset, policy)
+    for item in dataset.items:
+        named = {reason.id for reason in reasons[item.name]}
+        only = replace(
+            policy,
+            limits=tuple(one for one in policy.limits if one.id in named),
+            forbids=tuple(one for one in policy.forbids if one.id in named),
+            relaxes=tuple(one for one in policy.relaxes if one.id in named),
+        )
+        assert unguarded(grant, dataset, only)[0][item.name] == effects[item.name]
+        seen["presence lowered"] += any(
+            one.presence is not None and one.id in named for one in policy.relaxes
+        )
+        seen["rule left out"] += only != policy
 
 
 @law

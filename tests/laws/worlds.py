@@ -82,8 +82,11 @@ def forbids(draw: st.DrawFn) -> Forbid:
 def relaxes(draw: st.DrawFn) -> Relax:
     kind, effect = draw(kind_and_effect())
     expires = draw(st.sampled_from([TODAY, date(2026, 5, 31), date(2027, 1, 1)]))
-    target = Target(kinds=(kind,))
-    return Relax("r", "", "", "", target, "", "a", "b", expires, effect)
+    name = f"r{draw(st.integers(0, 99))}"
+    if draw(st.integers(0, 3)) == 0:
+        target, level = Target(datasets=("x.y",)), draw(levels)
+        return Relax(name, "", "", "", target, "", "a", "b", expires, None, level)
+    return Relax(name, "", "", "", Target(kinds=(kind,)), "", "a", "b", expires, effect)
 
 
 def relax_to_keep(target: Target) -> Relax:

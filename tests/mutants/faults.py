@@ -93,6 +93,13 @@ FAULTS = (
         "a limit is passed over wherever the policy has a relax",
     ),
     Fault(
+        f"{POLICY}::test_the_reasons_of_an_item_are_all_that_determined_it",
+        DECIDE,
+        "        reasons += [Reason(\"relax\", relax.id, cap, relax.title) for relax in lowering]\n",
+        "",
+        "a relax of the presence level is not among the reasons",
+    ),
+    Fault(
         f"{POLICY}::test_meet_is_a_meet",
         EFFECTS,
         "    return other if at_most(kind, other, one) else DROP\n",

@@ -82,6 +82,16 @@ def test_without_the_relaxes_the_town_gets_no_allowance_and_no_overdue() -> None
     assert "overdue" not in reminder.released
 
 
+def test_a_lowered_presence_level_is_named_among_the_reasons(policy: Policy) -> None:
+    decisions = {scenario["title"]: decision for scenario, decision in decided(policy)}
+    allowance = next(d for t, d in decisions.items() if "低保初审" in t)
+    why = [(reason.by, reason.id, str(reason.effect)) for reason in allowance.reasons["name"]]
+    assert why[1:] == [
+        ("presence", "presence.L4", "drop"),
+        ("relax", "demo-allowance-presence", "keep"),
+    ]
+
+
 def test_a_relax_ends_by_itself(policy: Policy, tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "demo.yaml").write_text(relaxes(TODAY - timedelta(days=366)), "utf-8")
