@@ -58,7 +58,7 @@ class Broker:
     def policy_folders(self) -> list[Path]:
         """The shipped policy, and this installation's own rules where there are any."""
         local = self.settings.local_policies
-        return [self.settings.policies, *([local] if local.is_dir() else [])]
+        return [self.settings.policies, *([local] if local.exists() else [])]
 
     @cached_property
     def policy(self) -> Policy:

@@ -11,7 +11,7 @@ birth date), where that would show more. The order of rules and holdings does no
 from collections.abc import Iterable, Sequence
 
 from broker.model import DIRECT_IDENTIFIERS, Dataset, Item, Kind, Level, Sharing
-from broker.policy.effects import LADDERS, at_most, join, meet, parse_effect
+from broker.policy.effects import LADDERS, at_most, loosest_of, meet, parse_effect
 from broker.policy.guards import guarded
 from broker.policy.model import (
     DROP,
@@ -29,7 +29,7 @@ from broker.policy.model import (
     Target,
     same_person,
 )
-from broker.policy.predicate import Predicate, age_under, items_read
+from broker.policy.predicate import age_under, items_read
 
 Reasons = dict[str, tuple[Reason, ...]]
 _Cap = tuple[str, str, Effect, str]
@@ -52,13 +52,15 @@ def decide(
     effects, degraded = guarded(grant, dataset, effects, policy.guards, holdings)
     for name, reason in degraded:
         reasons[name] = (*reasons[name], reason)
+    rows, row_reasons = _rows(grant, dataset, policy)
     return Decision(
         grant=grant.id,
         consumer=grant.consumer.id,
         dataset=dataset.id,
         policy_version=policy.version,
         effects=effects,
-        rows=RowRule(grant.scope, grant.filter, _forbidden_rows(grant, dataset, policy)),
+        rows=rows,
+        row_reasons=row_reasons,
         domain=grant.domain,
         reasons=reasons,
         refused=_refusal(grant, dataset, policy, effects),
@@ -122,37 +124,82 @@ def _presence(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[Level, li
 def _item(
     item: Item, grant: Grant, dataset: Dataset, policy: Policy
 ) -> tuple[Effect, tuple[Reason, ...]]:
-    effect = tier_effect(item, grant.consumer, policy)
-    reasons = [Reason("tier", f"tier.{item.level.name}.T{int(grant.consumer.tier)}", effect)]
-    for relax in policy.relaxes:
-        if (
-            relax.effect is not None
-            and _valid(relax, policy)
-            and _covers(relax.target, item, grant, dataset)
-        ):
-            looser = join(item.kind, effect, relax.effect)
-            if looser != effect:
-                reasons.append(Reason("relax", relax.id, looser, relax.title))
-            effect = looser
+    base, reasons = _base(item, grant, dataset, policy)
+    caps, lowered = _caps(item, base, grant, dataset, policy)
+    caps += _contained(item, base, grant, dataset, policy)
+    effect = _capped(item, base, caps)
+    binding = {cap for cap in caps if not at_most(item.kind, base, cap[2])}
+    reasons += lowered + [Reason(by, name, cap, title) for by, name, cap, title in sorted(binding)]
+    return effect, tuple(reasons)
+
+
+def _base(
+    item: Item, grant: Grant, dataset: Dataset, policy: Policy
+) -> tuple[Effect, list[Reason]]:
+    """max(tier effect, every relax); where the relaxes do not compare, the tier effect."""
+    tier = tier_effect(item, grant.consumer, policy)
+    lifting = {
+        relax.id: (relax.effect, relax.title)
+        for relax in policy.relaxes
+        if relax.effect is not None
+        and not at_most(item.kind, relax.effect, tier)
+        and _valid(relax, policy)
+        and _covers(relax.target, item, grant, dataset)
+    }
+    reasons = [Reason("tier", f"tier.{item.level.name}.T{int(grant.consumer.tier)}", tier)]
+    loosest = loosest_of(item.kind, [tier, *(effect for effect, _ in lifting.values())])
+    if loosest is None:
+        return tier, reasons
+    reasons += [Reason("relax", name, *lifting[name]) for name in sorted(lifting)]
+    return loosest, reasons
+
+
+def _caps(
+    item: Item, base: Effect, grant: Grant, dataset: Dataset, policy: Policy
+) -> tuple[list[_Cap], list[Reason]]:
+    """What presence, limits and forbids allow at most; and the relaxes of presence that told."""
     level, lowering = _presence(grant, dataset, policy)
     cap = presence_cap(item.kind, level - grant.consumer.tier)
     unrelaxed = presence_cap(item.kind, dataset.presence - grant.consumer.tier)
-    if cap != unrelaxed and not at_most(item.kind, effect, unrelaxed):
-        reasons.append(Reason("presence", f"presence.{dataset.presence.name}", unrelaxed))
-        reasons += [Reason("relax", relax.id, cap, relax.title) for relax in lowering]
+    lowered: list[Reason] = []
+    if cap != unrelaxed and not at_most(item.kind, base, unrelaxed):
+        lowered = [Reason("presence", f"presence.{dataset.presence.name}", unrelaxed)]
+        names = sorted((relax.id, relax.title) for relax in lowering)
+        lowered += [Reason("relax", name, cap, title) for name, title in names]
     caps: list[_Cap] = [("presence", f"presence.{level.name}", cap, "")]
-    caps += _ruled(item, grant, dataset, policy)
+    return caps + _ruled(item, grant, dataset, policy), lowered
+
+
+def _contained(
+    item: Item, base: Effect, grant: Grant, dataset: Dataset, policy: Policy
+) -> list[_Cap]:
+    """What withholding an item means for whatever contains it.
+
+    A rule about the inner item reaches the whole at any effect; what else withholds it
+    (tier, presence) reaches a whole that would be kept. What `edges` and `tail4` show
+    of it is the guards' affair.
+    """
+    caps: list[_Cap] = []
     for inner in dataset.contained_in(item):
+        shown = _CONTAINED_AS.get(inner.kind, KEEP)
+        own, reasons = _base(inner, grant, dataset, policy)
+        inner_caps, _ = _caps(inner, own, grant, dataset, policy)
+        found = [cap for cap in inner_caps if not at_most(inner.kind, shown, cap[2])]
+        if base != KEEP:
+            found = [cap for cap in found if cap[0] != "presence"]
+        elif not at_most(inner.kind, shown, own):
+            found.append((reasons[0].by, reasons[0].id, own, ""))
         caps += [
             (by, name, _hidden(item.kind), f"{title}（{item.title}含{inner.title}）")
-            for by, name, cap, title in _ruled(inner, grant, dataset, policy)
-            if not at_most(inner.kind, _CONTAINED_AS.get(inner.kind, KEEP), cap)
+            for by, name, _, title in found
         ]
-    for by, name, cap, title in caps:
-        if not at_most(item.kind, effect, cap):
-            reasons.append(Reason(by, name, cap, title))
+    return caps
+
+
+def _capped(item: Item, effect: Effect, caps: Iterable[_Cap]) -> Effect:
+    for _, _, cap, _ in caps:
         effect = meet(item.kind, effect, cap)
-    return effect, tuple(reasons)
+    return effect
 
 
 def _ruled(item: Item, grant: Grant, dataset: Dataset, policy: Policy) -> list[_Cap]:
@@ -174,17 +221,22 @@ def _hidden(kind: Kind) -> Effect:
     return ladder.get("pseudonym", DROP)
 
 
-def _forbidden_rows(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[Predicate, ...]:
-    found = {
-        forbid.rows
+def _rows(grant: Grant, dataset: Dataset, policy: Policy) -> tuple[RowRule, tuple[Reason, ...]]:
+    """Which rows are released, and what keeps others back."""
+    rules = [
+        forbid
         for forbid in policy.forbids
         if forbid.rows is not None
         and _meant(forbid.target, grant.consumer, grant.purpose, dataset.id)
-    }
+    ]
+    found = {forbid.rows for forbid in rules if forbid.rows is not None}
+    reasons = [Reason("forbid", forbid.id, DROP, forbid.title) for forbid in rules]
     can_tell = dataset.of_kind(Kind.BIRTH_DATE) or dataset.of_kind(Kind.CITIZEN_ID)
     if not grant.minors and can_tell:
         found.add(age_under(dataset, MINOR_AGE))
-    return tuple(sorted(found, key=repr))
+        reasons.append(Reason("minors", f"under_{MINOR_AGE}", DROP))
+    rule = RowRule(grant.scope, grant.filter, tuple(sorted(found, key=repr)))
+    return rule, tuple(sorted(reasons, key=lambda reason: (reason.by, reason.id)))
 
 
 def _closed(grant: Grant, dataset: Dataset, policy: Policy) -> Reason | None:
@@ -235,14 +287,11 @@ def _refusal(
 
 
 def _published_by_filter(grant: Grant, dataset: Dataset, effects: dict[str, Effect]) -> list[str]:
-    """Items that the grant's filter reads and the grant does not show at keep, scope excepted."""
+    """Items that the grant's filter reads and the grant does not show at keep: who receives
+    the rows would learn them. A part of the city is chosen by the scope, which hides nothing."""
     if grant.filter is None:
         return []
-    return sorted(
-        name
-        for name in items_read(grant.filter)
-        if name != dataset.scope_item and effects[name] != KEEP
-    )
+    return sorted(name for name in items_read(grant.filter) if effects.get(name, DROP) != KEEP)
 
 
 def _valid(relax: Relax, policy: Policy) -> bool:

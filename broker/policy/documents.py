@@ -16,13 +16,16 @@ from broker.policy.node import Node
 ONCE = ("tiers.yaml", "guards.yaml")
 """Files of the first folder; a later folder may only add rules."""
 
+RULES = "rules"
+"""The folder of the rule files."""
+
 _DAY = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
 def single_file(folders: Sequence[Path], name: str) -> Path:
     """The one file of that name among the folders, which stands in the first of them."""
-    found = [folder / name for folder in folders if (folder / name).exists()]
+    found = [entry for folder in folders for entry in _entries(folder) if entry.name == name]
     place = found[-1] if found else (folders[0] if folders else Path()) / name
     if len(found) != 1:
         raise PolicyError(
@@ -40,25 +43,29 @@ def single_file(folders: Sequence[Path], name: str) -> Path:
 
 
 def rule_files(folders: Sequence[Path]) -> list[Path]:
-    """The rule files of all folders."""
-    return [file for folder in folders for file in sorted(folder.glob("rules/*.yaml"))]
+    """The rule files of all folders. The first must have rules; a later one may."""
+    found: list[Path] = []
+    for number, folder in enumerate(folders):
+        rules = folder / RULES
+        if number and not any(entry.name == RULES for entry in _entries(folder)):
+            continue
+        found += [entry for entry in _entries(rules) if entry.suffix == ".yaml"]
+    return found
 
 
 def stray_files(folders: Sequence[Path]) -> list[PolicyError]:
-    """An error for everything that looks like a policy file and would not be read."""
-    stray = [
-        entry
-        for folder in folders
-        for entry in sorted(folder.glob("*"))
-        if entry.suffix.lower() in (".yaml", ".yml") and entry.name not in ONCE
-    ]
-    stray += [
-        entry
-        for folder in folders
-        for entry in sorted(folder.glob("rules/*"))
-        if (entry.is_dir() and entry.name != "__pycache__")
-        or (entry.suffix.lower() in (".yaml", ".yml") and entry.suffix != ".yaml")
-    ]
+    """An error for everything in the folders that would not be read."""
+    stray: list[Path] = []
+    for folder in folders:
+        for entry in _entries(folder):
+            if entry.name == RULES:
+                stray += [
+                    one
+                    for one in (_entries(entry) if entry.is_dir() else [])
+                    if not _of_python(one) and (one.suffix != ".yaml" or not one.is_file())
+                ]
+            elif entry.name not in ONCE and not _of_python(entry):
+                stray.append(entry)
     return [
         PolicyError(
             "this would not be read",
@@ -67,6 +74,23 @@ def stray_files(folders: Sequence[Path]) -> list[PolicyError]:
         )
         for entry in stray
     ]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What stands in a folder; a folder that cannot be listed is an error, never empty."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        raise PolicyError(
+            "the folder is missing or cannot be read",
+            where=f"{folder}:1",
+            mend="make it, or mend its rights: a policy that cannot be read whole is none",
+        ) from None
+
+
+def _of_python(entry: Path) -> bool:
+    """What an installed package has beside its data."""
+    return entry.name in ("__init__.py", "__pycache__")
 
 
 def read_document(file: Path, word: str, errors: list[PolicyError]) -> Node:

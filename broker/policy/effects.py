@@ -4,6 +4,8 @@ Law: `meet` is commutative, associative and idempotent, and never discloses more
 either side. Effects whose parameters do not nest are incomparable and meet at drop.
 """
 
+from collections.abc import Sequence
+
 from broker.errors import PolicyError
 from broker.model import Kind
 from broker.policy.model import DROP, KEEP, Effect
@@ -67,6 +69,14 @@ def meet(kind: Kind, one: Effect, other: Effect) -> Effect:
 def join(kind: Kind, one: Effect, other: Effect) -> Effect:
     """The looser of the two; where neither is, `one` stands."""
     return other if at_most(kind, one, other) else one
+
+
+def loosest_of(kind: Kind, effects: Sequence[Effect]) -> Effect | None:
+    """The effect that discloses at least what each of them does; None where there is none."""
+    for effect in effects:
+        if all(at_most(kind, other, effect) for other in effects):
+            return effect
+    return None
 
 
 def _no_more(mine: int | str, theirs: int | str) -> bool:

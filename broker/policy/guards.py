@@ -78,7 +78,7 @@ def guarded(
                 reasons.append((item.name, Reason("guard", EMBEDDED, effect, EMBEDDED_TITLE)))
                 following[item.name] = meet(item.kind, following[item.name], effect)
         if following == state:
-            return state, reasons
+            return state, sorted(reasons)
         state = following
 
 

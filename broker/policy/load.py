@@ -47,7 +47,8 @@ def _load(
     folders: Sequence[Path], catalog: Catalog, as_of: date
 ) -> tuple[Policy, list[PolicyError]]:
     """The policy, of no use where there are errors, and the errors."""
-    errors = stray_files(folders)
+    errors: list[PolicyError] = []
+    errors += attempt(errors, stray_files, folders) or []
     root = attempt(
         errors, lambda: read_document(single_file(folders, "tiers.yaml"), "tiers", errors)
     )
@@ -59,7 +60,7 @@ def _load(
     guards = [_guard(node, errors) for node in _nodes(root, errors, first)]
     reader = RuleReader(catalog, tiers, errors)
     rules: list[Limit | Forbid | Relax | None] = []
-    for file in rule_files(folders):
+    for file in attempt(errors, rule_files, folders) or ():
         root = attempt(errors, read_document, file, "rules", errors)
         rules.extend(reader.rule(node) for node in _nodes(root, errors, first))
     content = (

@@ -145,11 +145,15 @@ class Relax(Rule):
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names as written are one person's: width, case and blanks say nothing."""
-    plain = [
-        "".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (one, other)
-    ]
-    return plain[0] == plain[1]
+    """Whether two names as written are one person's: width, case, blanks and what is not
+    seen say nothing."""
+    return _seen(one) == _seen(other)
+
+
+def _seen(name: str) -> str:
+    """A name's letters: no marks, blanks or characters that a reader does not see."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(c for c in plain if unicodedata.category(c)[0] not in "CMZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +196,10 @@ class Policy:
     guards: tuple[Guard, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Reason:
     """One thing that determined an item's effect: `by` is tier, presence, limit, forbid,
-    relax, guard, not_asked, not_shared, no_grant; `id` the rule's or guard's id."""
+    relax, guard, not_asked, not_shared, no_grant, minors; `id` the rule's or guard's id."""
 
     by: str
     id: str
@@ -233,6 +237,8 @@ class Refusal:
 class Decision:
     """For one grant and one dataset: the effect of every item, the rows, the reasons.
 
+    `row_reasons` name what keeps rows back beside scope and filter: a rule, or `minors`.
+
     `refused` says why there is no share; it is None exactly when one opens.
     """
 
@@ -244,6 +250,7 @@ class Decision:
     rows: RowRule
     domain: str
     reasons: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
+    row_reasons: tuple[Reason, ...] = ()
     refused: Refusal | None = None
 
     @property

@@ -4,6 +4,7 @@ Law: asking for what is not there, or is of another type, is a `PolicyError` wit
 and line.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, ParamSpec, TypeVar
@@ -16,6 +17,7 @@ from broker.policy.model import Effect
 
 Found = TypeVar("Found")
 Given = ParamSpec("Given")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEEPEST = 30
 _LARGEST = 10_000
 
@@ -103,11 +105,11 @@ class Node:
         if not isinstance(found, list) or not found:
             raise self.wrong(f"{key} is no list", f"{key}: [ … ]", key)
         for index, one in enumerate(found):
-            if not isinstance(one, str) or not one:
+            if not isinstance(one, str) or not one.strip():
                 raise self.wrong(
                     f"{key} holds something that is no text", "put it in quotes", key, index
                 )
-        return tuple(str(one) for one in found)
+        return tuple(str(one).strip() for one in found)
 
     def day(self, key: str) -> date:
         """A date."""
@@ -115,7 +117,9 @@ class Node:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
         try:
-            return date.fromisoformat(value if isinstance(value, str) else "")
+            if not (isinstance(value, str) and _DAY.fullmatch(value)):
+                raise ValueError
+            return date.fromisoformat(value)
         except ValueError:
             raise self.wrong(f"{key} is no date", "write it as YYYY-MM-DD", key) from None
 

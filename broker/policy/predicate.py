@@ -99,7 +99,8 @@ def evaluate(predicate: Predicate, record: Mapping[str, Any], year: int) -> bool
             return None if answer is None else not answer
         case In(item, values):
             value = record.get(item)
-            return None if value is None else value in values
+            alike = [one for one in values if type(one) is type(value)]
+            return value in alike if alike else None  # what is not of its type is unreadable
         case Prefix(item, text):
             value = record.get(item)
             return value.startswith(text) if isinstance(value, str) else None

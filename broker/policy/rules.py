@@ -14,12 +14,15 @@ from broker.errors import PolicyError
 from broker.model import Dataset, Item, Kind, Level
 from broker.policy.effects import at_most
 from broker.policy.guards import SHOWN, shown_is_kept
-from broker.policy.model import KEEP, Effect, Forbid, Limit, Relax, Target, same_person
+from broker.policy.model import DROP, KEEP, Effect, Forbid, Limit, Relax, Target, same_person
 from broker.policy.node import Node, attempt
 from broker.policy.predicate import Predicate, parse_predicate
 
 HEAD = ("id", "title", "reason", "owner")
 ONLY_RELAX = "edges and tail4 only by a relax"
+AUTHORITY = "authority"
+"""The sharing authority 共享主管部门, who owns what is no department's own."""
+_STRICTER = "name a stricter step of the ladder"
 _SIGNED = ("author", "approver", "expires")
 _TARGET = (
     "datasets", "items", "kinds", "consumers", "departments", "except_departments", "purposes",
@@ -54,6 +57,9 @@ class RuleReader:
             return None
         errors.extend(node.strangers((*HEAD, *_BODY, *_SIGNED)))
         head: dict[str, Any] = {word: attempt(errors, node.text, word) for word in HEAD}
+        if head["owner"]:
+            owners = {*self._catalog.departments, AUTHORITY}
+            self._names(node, "owner", (head["owner"],), "owner", owners)
         words = [word for word in _BODY if node.has(word)]
         if len(words) != 1:
             errors.append(node.wrong("a rule has exactly one of limit, forbid, relax", "split it"))
@@ -104,6 +110,8 @@ class RuleReader:
             effect = attempt(errors, self._effect, body, "to", target)
             if effect is not None and effect.name in SHOWN:
                 errors.append(body.wrong(f"a limit to {effect.name}", ONLY_RELAX, "to"))
+            if effect == KEEP:
+                errors.append(body.wrong("a limit to keep limits nothing", _STRICTER, "to"))
             return {"effect": effect}
         if word == "forbid":
             return {"rows": attempt(errors, self._rows, body, target)}
@@ -115,13 +123,15 @@ class RuleReader:
             )
             return {}
         if body.has("presence"):
-            return {"presence": attempt(errors, _presence, body, target)}
+            return {"presence": attempt(errors, self._presence, body, target)}
         if not target.items and not target.kinds:
             errors.append(body.wrong("a relax of every item", "name its items or kinds"))
         return {"effect": attempt(errors, self._at_least, body, target)}
 
     def _at_least(self, body: Node, target: Target) -> Effect:
         effect = self._effect(body, "at_least", target)
+        if effect == DROP:
+            raise body.wrong("a relax to drop relaxes nothing", "name what it shows", "at_least")
         for dataset, item in self._covered(target):
             mask = self._tier_mask.get(item.kind)
             if mask and not at_most(item.kind, mask, effect) | at_most(item.kind, effect, mask):
@@ -180,6 +190,7 @@ class RuleReader:
         if len(self._errors) > before:
             return None
         self._idle(body, target)
+        self._nobody(body, target)
         return target if len(self._errors) == before else None
 
     def _names(
@@ -192,9 +203,7 @@ class RuleReader:
                 self._errors.append(body.wrong(f"there is no {noun} {name!r}", mend, key, at))
 
     def _idle(self, body: Node, target: Target) -> None:
-        """Note a dataset or an item that the rule names and does not cover: a slip."""
-        if not target.items:
-            return
+        """Note a dataset, an item or a kind that the rule names and does not cover: a slip."""
         covered = self._covered(target)
         for at, name in enumerate(target.datasets):
             if all(dataset.id != name for dataset, _ in covered):
@@ -206,6 +215,19 @@ class RuleReader:
                 self._errors.append(
                     body.wrong(f"{name} is of no kind that the rule names", "drop it", "items", at)
                 )
+        for at, kind in enumerate(target.kinds):
+            if target.datasets and covered and all(item.kind is not kind for _, item in covered):
+                self._errors.append(
+                    body.wrong(f"the rule covers no {kind}", "drop it", "kinds", at)
+                )
+
+    def _nobody(self, body: Node, target: Target) -> None:
+        """Note a rule that no department can ever meet."""
+        everybody = target.departments or tuple(self._catalog.departments)
+        if set(everybody) <= set(target.not_departments):
+            self._errors.append(
+                body.wrong("the rule is about no department", "mend it", "except_departments")
+            )
 
     def _datasets(self, target: Target) -> list[Dataset]:
         return [self._catalog.dataset(name) for name in target.datasets or self._catalog.datasets]
@@ -239,11 +261,15 @@ class RuleReader:
         dataset = self._catalog.dataset(target.datasets[0])
         return parse_predicate(rows.plain(), dataset, rows.where())
 
-
-def _presence(body: Node, target: Target) -> Level:
-    name = body.text("presence")
-    if name not in Level.__members__:
-        raise body.wrong(f"unknown level {name!r}", "L1, L2, L3 or L4", "presence")
-    if target.items or target.kinds:
-        raise body.wrong("presence is of a dataset, not of items", "remove them", "presence")
-    return Level[name]
+    def _presence(self, body: Node, target: Target) -> Level:
+        name = body.text("presence")
+        if name not in Level.__members__:
+            raise body.wrong(f"unknown level {name!r}", "L1, L2, L3 or L4", "presence")
+        if target.items or target.kinds:
+            raise body.wrong("presence is of a dataset, not of items", "remove them", "presence")
+        for at, dataset in enumerate(target.datasets):
+            own = self._catalog.dataset(dataset).presence
+            if own <= Level[name]:
+                what = f"{dataset} is at {own.name} already: {name} relaxes nothing"
+                raise body.wrong(what, "name a lower level", "datasets", at)
+        return Level[name]

@@ -95,7 +95,7 @@ FAULTS = (
     Fault(
         f"{POLICY}::test_the_reasons_of_an_item_are_all_that_determined_it",
         DECIDE,
-        "        reasons += [Reason(\"relax\", relax.id, cap, relax.title) for relax in lowering]\n",
+        '        reasons += [Reason("relax", relax.id, cap, relax.title) for relax in lowering]\n',
         "",
         "a relax of the presence level is not among the reasons",
     ),

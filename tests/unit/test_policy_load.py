@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -104,6 +105,26 @@ def test_the_shipped_policy_is_in_order() -> None:
         (f"forbid: {{{BASE}, rows: {{like: {{sex: '1'}}}}}}", 6, "unknown operator 'like'"),
         (f"forbid: {{{BASE}, rows: {'{not: ' * 40}1{'}' * 40}}}", 6, "nested too deep"),
         (f"forbid: {{{BASE}, rows: {{age_under: 0}}}}", 6, "number of years"),
+        ("limit: {items: [name], to: keep}", 6, "limits nothing"),
+        (f"limit: {{{BASE}, kinds: [phone], to: drop}}", 6, "covers no item"),
+        (f"limit: {{{BASE}, kinds: [code, phone], to: drop}}", 6, "covers no phone"),
+        (
+            "limit: {items: [name], departments: [mz], except_departments: [mz], to: drop}",
+            6,
+            "about no department",
+        ),
+        (
+            "limit: {items: [name], except_departments: [ga, mz, wj, grid, town, fixture], "
+            "to: drop}",
+            6,
+            "about no department",
+        ),
+        ("limit: {items: [name], purposes: [' '], to: drop}", 6, "no text"),
+        ("limit: {<<: {to: surname}, items: [name], to: drop}", 6, "a merge key"),
+        ("limit: {items: &a [name], to: drop}", 6, "an anchor or alias"),
+        ("limit: !x {items: [name], to: drop}", 6, "a tag"),
+        ("limit: !!omap [to: drop]", 6, "a tag"),
+        ("!!str limit: {items: [name], to: drop}", 6, "a tag"),
     ],
 )
 def test_a_rule_is_refused_with_file_and_line(
@@ -131,6 +152,9 @@ def test_a_rule_is_refused_with_file_and_line(
         (SIGNED, "presence: L3", 9, "not of items"),
         (SIGNED, "presence: L9", 9, "unknown level 'L9'"),
         (SIGNED, "presence: 3", 9, "presence is no text"),
+        (SIGNED, "at_least: drop", 9, "relaxes nothing"),
+        (SIGNED.replace(": b\n", ": a\u200b\n"), "at_least: keep", 7, "approver are the same"),
+        (SIGNED.replace("2027-01-01", "2027-W01-1"), "at_least: keep", 8, "expires is no date"),
     ],
 )
 def test_a_relax_is_refused_with_file_and_line(
@@ -204,7 +228,7 @@ def test_a_relax_that_does_not_compare_with_the_tier_mask() -> None:
         ("rules: !!timestamp never\n", 1, ""),
         ("rules: " + "[" * 500, 1, "not valid YAML"),
         ("rules: []\n---\nrules: []\n", 2, "not valid YAML"),
-        ("rules: *nobody\n", 1, "not valid YAML"),
+        ("rules: *nobody\n", 1, "an anchor or alias"),
     ],
 )
 def test_a_file_is_refused_with_file_and_line(
@@ -226,6 +250,65 @@ def test_nothing_that_looks_like_a_rule_is_passed_over(tmp_path: Path, name: str
     (found,) = errors(tmp_path)
     place = file.parent if file.parent.name == "deep" else file
     assert found.startswith(f"{place}:1: this would not be read")
+
+
+def test_an_owner_is_a_department_or_the_authority(tmp_path: Path) -> None:
+    body = "    limit: {items: [name], to: drop}\n"
+    (found,) = errors(rules(tmp_path, HEAD.replace("owner: mz", "owner: zzz") + body))
+    assert found.startswith(f"{tmp_path}/rules/x.yaml:5: there is no owner 'zzz'")
+    shutil.rmtree(tmp_path / "rules")
+    assert not errors(rules(tmp_path, HEAD.replace("owner: mz", "owner: authority") + body))
+
+
+def test_a_presence_level_is_relaxed_only_downwards(tmp_path: Path) -> None:
+    body = "    relax: {datasets: [ga.resident_base], presence: L2}\n"
+    (found,) = errors(rules(tmp_path, HEAD + SIGNED + body))
+    assert "at L2 already" in found and "x.yaml:9" in found
+
+
+def test_blanks_around_a_name_say_nothing(tmp_path: Path) -> None:
+    body = "    limit: {items: [' name '], purposes: ['测试 '], to: drop}\n"
+    folder = rules(tmp_path, HEAD + body)
+    policy = load_policy([POLICIES, folder], CATALOG, TODAY)
+    (limit,) = [one for one in policy.limits if one.id == "x"]
+    assert limit.target.purposes == ("测试",) and limit.target.items == ("name",)
+
+
+def test_a_folder_that_cannot_be_read_whole_is_no_policy(tmp_path: Path) -> None:
+    folder = shipped(tmp_path)
+    shutil.rmtree(folder / "rules")
+    (error,) = check_policy([folder], CATALOG, TODAY)
+    assert error.where == f"{folder}/rules:1" and error.mend
+    (folder / "rules").touch()
+    assert check_policy([folder], CATALOG, TODAY)[0].where == f"{folder}/rules:1"
+    (folder / "rules").unlink()
+    shutil.copytree(POLICIES / "rules", folder / "rules")
+    assert check_policy([folder], CATALOG, TODAY) == []
+    later = tmp_path / "later"
+    later.mkdir()
+    assert check_policy([folder, later], CATALOG, TODAY) == []
+    for name in ("rule", "rules.bak"):
+        (later / name).mkdir()
+        (error,) = check_policy([folder, later], CATALOG, TODAY)
+        assert error.where == f"{later}/{name}:1" and "would not be read" in error.what
+        (later / name).rmdir()
+    (tmp_path / "file").touch()
+    assert check_policy([folder, tmp_path / "file"], CATALOG, TODAY)
+
+
+def test_rules_that_may_not_be_listed_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shipped(tmp_path)
+    listed = Path.iterdir
+
+    def refused(self: Path) -> Iterator[Path]:
+        if self.name == "rules":
+            raise PermissionError
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert check_policy([folder], CATALOG, TODAY)
 
 
 def test_every_error_of_a_rule_and_of_a_file_at_once(tmp_path: Path) -> None:

@@ -71,8 +71,11 @@ def test_a_filter_may_read_only_what_the_grant_shows(tmp_path: Path) -> None:
         assert hidden.share is None and hidden.decision.refused.code == "filter_publishes"
         shown = city.grant(broker, "b", "name sex", filter="{eq: {sex: '2'}}")
         assert shown.share is not None
-        scope = city.grant(broker, "c", "name", filter="{prefix: {division_code: '371502'}}")
-        assert scope.share is not None
+        by_division = "{prefix: {division_code: '371502001'}}"
+        unseen = city.grant(broker, "c", "name", filter=by_division)
+        assert unseen.decision.refused and "division_code" in unseen.decision.refused.en
+        seen = city.grant(broker, "d", "name division_code", filter=by_division)
+        assert seen.share is not None
 
 
 @pytest.mark.parametrize(
