@@ -44,8 +44,9 @@ class Quarantine:
         self._partitions = dataset.partitions
         self._sealer = sealer
 
-    def append(self, entry: Quarantined) -> Append:
-        """The sealed record to put into the caller's batch."""
+    def append(self, entry: Quarantined, key: bytes = b"") -> Append:
+        """The sealed record to put into the caller's batch. What is set aside again under
+        the same `key` is one entry; a key is made where none is given."""
         body = json.dumps(
             {
                 "reason": entry.reason,
@@ -56,7 +57,7 @@ class Quarantine:
             },
             ensure_ascii=False,
         ).encode()
-        key = os.urandom(16)
+        key = key or os.urandom(16)
         sealed = self._sealer.seal(self._topic, key, NO_SCHEMA, body)
         return Append(self._topic, partition_of(key, self._partitions), key, sealed)
 
@@ -79,9 +80,9 @@ class Quarantine:
         if self._topic not in log.topics():
             return found
         for partition in range(self._partitions):
-            offset = 0
-            while len(found) < limit and (batch := log.read(self._topic, partition, offset, 500)):
-                for stored in batch[: limit - len(found)]:
-                    found.append((partition, stored.offset, self.open(stored)))
+            offset, newest = 0, dict[bytes, Stored]()
+            while batch := log.read(self._topic, partition, offset, 500):
+                newest.update((stored.key, stored) for stored in batch)
                 offset = batch[-1].offset + 1
-        return found
+            found += [(partition, one.offset, self.open(one)) for one in newest.values()]
+        return found[:limit]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import struct
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from broker.errors import RegistryError
 from broker.model import Schema
@@ -27,20 +27,8 @@ class Registry:
 
     def schema_id(self, schema: Schema) -> int:
         """The id of this content, given now if it is new."""
-        content = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-        fingerprint = hashlib.sha256(
-            json.dumps(schema, ensure_ascii=False, sort_keys=True).encode()
-        ).hexdigest()
         with self._store.writing() as connection:
-            known = connection.execute(
-                select(table.c.id).where(table.c.fingerprint == fingerprint)
-            ).scalar()
-            if known is not None:
-                return int(known)
-            made = connection.execute(
-                insert(table).values(fingerprint=fingerprint, content=content).returning(table.c.id)
-            )
-            return int(made.scalar_one())
+            return schema_id_in(connection, schema)
 
     def schema(self, schema_id: int) -> Schema:
         """The schema of an id."""
@@ -56,6 +44,23 @@ class Registry:
                 )
             self._schemas[schema_id] = json.loads(content)
         return self._schemas[schema_id]
+
+
+def schema_id_in(connection: Connection, schema: Schema) -> int:
+    """The id of this content within a transaction of the caller's."""
+    content = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    fingerprint = hashlib.sha256(
+        json.dumps(schema, ensure_ascii=False, sort_keys=True).encode()
+    ).hexdigest()
+    known = connection.execute(
+        select(table.c.id).where(table.c.fingerprint == fingerprint)
+    ).scalar()
+    if known is not None:
+        return int(known)
+    made = connection.execute(
+        insert(table).values(fingerprint=fingerprint, content=content).returning(table.c.id)
+    )
+    return int(made.scalar_one())
 
 
 def frame(schema_id: int, body: bytes) -> bytes:

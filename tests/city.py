@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def grant(
 def relay(broker: Broker, dataset: str = "ga.resident_base") -> Any:
     """Bring the dataset's shares up to date."""
     broker.sharing.settle()
-    return broker.relay.run_once(broker.catalog.dataset(dataset), broker.sharing.shares(dataset))
+    shares = partial(broker.sharing.shares, dataset)
+    return broker.relay.run_once(broker.catalog.dataset(dataset), shares)
 
 
 def shown(broker: Broker, outcome: Outcome) -> dict[bytes, dict[str, Any]]:

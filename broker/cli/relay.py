@@ -1,5 +1,6 @@
 """`shuqiao relay`: write every consumer's lawful view."""
 
+from functools import partial
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -38,8 +39,8 @@ def relay_all(broker: Broker) -> dict[str, Relayed]:
     quiet = not OUTPUT.console.is_terminal
     with Progress(*columns, console=OUTPUT.console, transient=True, disable=quiet) as bars:
         for name, dataset in broker.catalog.datasets.items():
-            shares = broker.sharing.shares(name)
-            broker.telemetry.emit(SharesOpen(dataset=name, shares=len(shares)))
+            shares = partial(broker.sharing.shares, name)
+            broker.telemetry.emit(SharesOpen(dataset=name, shares=len(shares())))
             bar = bars.add_task(name, total=None)
 
             def advance(batch: Relayed, bar: Any = bar) -> None:

@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value BLOB NOT NULL)
 """
 
 _KEYS_A_QUERY = 500
+_PATIENCE = 30.0
+"""Seconds to wait for another process's commit."""
 
 
 class EmbeddedLog:
@@ -46,9 +48,9 @@ class EmbeddedLog:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(
-                path, timeout=30, isolation_level=None, check_same_thread=False
+                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode=WAL")
+            _to_wal(self._db)
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA secure_delete=ON")
             self._db.execute("PRAGMA cache_size=-32768")
@@ -200,6 +202,18 @@ class EmbeddedLog:
             ).fetchall()
         return [Stored(*row) for row in rows]
 
+    def keys(
+        self, topic: str, partition: int, offset: int, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """See `Log`."""
+        with self._lock, self._translated():
+            topic_id = self._topic(self._db, topic, partition)
+            return self._db.execute(
+                "SELECT offset, key FROM record"
+                " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
+                (topic_id, partition, offset, limit),
+            ).fetchall()
+
     def end(self, topic: str, partition: int) -> int:
         """See `Log`."""
         with self._lock, self._translated():
@@ -266,3 +280,17 @@ class EmbeddedLog:
         """See `Log`."""
         with self._lock:
             self._db.close()
+
+
+def _to_wal(db: sqlite3.Connection) -> None:
+    """WAL mode; while another process makes the same file, SQLite refuses without waiting."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(0.01)

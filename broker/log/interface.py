@@ -72,6 +72,11 @@ class Log(Protocol):
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
         """At most `limit` records with offset ≥ `offset`, in order; empty at the end."""
 
+    def keys(
+        self, topic: str, partition: int, offset: int, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """As `read`, but offset and key alone: no value is fetched."""
+
     def end(self, topic: str, partition: int) -> int:
         """The offset the next record will get."""
 

@@ -53,6 +53,10 @@ class Codec:
             again = self._write(record)
         except _FOREIGN:
             raise _refused("the record is cut or damaged", self._damaged(body)) from None
+        for name, check in self._checks:
+            value = record.get(name)
+            if value is not None and not check(value):
+                raise _refused("a value does not fit its type", name)
         if again != body:
             raise _refused("the record is not in canonical form", self._damaged(body))
         found: dict[str, Any] = record

@@ -6,6 +6,7 @@ is fixed, so it tells no length. What is not understood gives null or is refused
 """
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, tzinfo
@@ -83,6 +84,7 @@ def make_mask(
 
 def surname(name: str) -> str | None:
     """The family name and two stars; null where no character would be hidden."""
+    name = _visible(name)
     shown = name[:2] if name[:2] in _COMPOUND and len(name) > 2 else name[:1]
     masked = shown + _STARS["surname"]
     return masked if len(name) > len(shown) and masked != name else None
@@ -109,7 +111,8 @@ def _address(address: str, code: str | None, tier: str, divisions: Divisions) ->
 
     Written from the table's names, never cut out of the address: 镇, 乡 and 街道 also
     stand inside other names, and what follows them may be anything. Null where the
-    record's division is coarser than the tier: then no name can be agreed on.
+    record's division is coarser than the tier: then no name can be agreed on. So what is
+    shown depends on the division too, at most as far as its names stand in the address.
     """
     path = divisions.path(code) if code is not None else []
     names = {division.tier: division.name for division in path}
@@ -123,7 +126,13 @@ def _address(address: str, code: str | None, tier: str, divisions: Divisions) ->
     return masked if masked != address else None
 
 
+def _visible(text: str) -> str:
+    """The characters that a reader sees: others hide nothing where they are starred out."""
+    return "".join(c for c in text if unicodedata.category(c)[0] not in "CZ")
+
+
 def _ends(value: str, first: int, last: int, name: str) -> str | None:
+    value = _visible(value)
     if len(value) < first + last + _HIDDEN:
         return None
     masked = value[:first] + _STARS[name] + value[len(value) - last :]

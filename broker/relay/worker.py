@@ -4,17 +4,19 @@ Law: a record is opened once; outputs, membership and position land in one commi
 or not at all. A record that cannot be opened, decoded or routed is quarantined and
 gets a tombstone in every share that holds its key; where one share's projection
 fails, in that share alone. Each share is written sorted by its own key, so that
-order tells nothing across shares. A share added later first catches up by a pass of
-its own, up to where the common pass stands.
+order tells nothing across shares. Of versions that are read together only a key's last
+counts. A share added later first catches up by a pass of its own, up to where the common
+pass stands, with the last version of each key alone.
 """
 
+import hashlib
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from broker.divisions import Divisions
-from broker.errors import ProjectionError, RoutingError, SealError
+from broker.errors import PositionMoved, ProjectionError, RegistryError, RoutingError, SealError
 from broker.keyring import Keyring
 from broker.log.interface import Append, Batch, Log, PositionWrite, Stored
 from broker.model import Dataset
@@ -26,8 +28,11 @@ from broker.seal import Sealer
 from broker.sharing.share import Share
 from broker.telemetry import BatchRelayed, Event, RelayQuarantined
 
-_POSITION = struct.Struct(">QH")
-"""Committed position of a partition: next offset to read, and the year ages are judged by."""
+_POSITION = struct.Struct(">QHQ")
+"""Committed position of a partition: next offset to read, the year ages are judged by, and
+how many commits there were: so no commit lands that was made on what another has changed."""
+
+_KEYS_A_READ = 50_000
 
 JOINED = b"joined"
 """Position of a share that has caught up and is written by the common pass."""
@@ -94,24 +99,41 @@ class Relay:
     def run_once(
         self,
         dataset: Dataset,
-        shares: Sequence[Share],
+        shares: Callable[[], Sequence[Share]],
         advance: Callable[[Progress], None] = lambda batch: None,
     ) -> Progress:
         """Bring every share up to the end of the collected topic as it is now.
 
-        `advance` is told of every batch that has landed.
+        `shares` gives the dataset's shares as they stand; it is asked again where another
+        relay was there first. `advance` is told of every batch that has landed.
         """
         total = Progress()
-        topics = self._log.topics()
-        if dataset.collected_topic not in topics:
+        if dataset.collected_topic not in self._log.topics():
             return total
-        for share in shares:
+        for share in shares():
             self._log.create_topic(share.topic, dataset.partitions)
         for partition in range(dataset.partitions):
-            worker = _Partition(self, dataset, partition, advance)
-            worker.catch_up(shares, total)
-            worker.follow(shares, total)
+            while not self._partition(dataset, partition, shares, advance, total):
+                continue  # another relay was there first: start from what it committed
         return total
+
+    def _partition(
+        self,
+        dataset: Dataset,
+        partition: int,
+        shares: Callable[[], Sequence[Share]],
+        advance: Callable[[Progress], None],
+        total: Progress,
+    ) -> bool:
+        """Relay one partition; false where another relay committed in between."""
+        # what is committed is read before the shares: a share that joins in between has
+        # changed it, and the commit is refused
+        worker = _Partition(self, dataset, partition, advance)
+        try:
+            worker.run(shares(), total)
+        except PositionMoved:
+            return False
+        return True
 
     def plan(self, dataset: Dataset, shares: Iterable[Share]) -> Plan:
         """The compiled plan for some shares."""
@@ -143,52 +165,73 @@ class _Partition:
         self._membership = Membership(self._log, dataset.id, partition)
         self._quarantine = Quarantine(dataset, relay._sealer)
         self._committed = self._log.position(self._name)
+        self._late: dict[str, bytes | None] = {}
         if self._committed is None:
-            self._offset, self._year = 0, relay._year()
+            self._offset, self._year, self._turn = 0, relay._year(), 0
         else:
-            self._offset, self._year = _POSITION.unpack(self._committed)
+            self._offset, self._year, self._turn = _POSITION.unpack(self._committed)
 
-    def follow(self, shares: Sequence[Share], total: Progress) -> None:
-        """The common pass: from the committed position to the end seen now."""
+    def run(self, shares: Sequence[Share], total: Progress) -> None:
+        """The common pass for the shares that have joined, then the others catch up."""
+        places = {share.id: self._log.position(self._share_position(share.id)) for share in shares}
+        joined = [share for share in shares if places[share.id] == JOINED]
+        late = [share for share in shares if places[share.id] != JOINED]
+        self._late = {share.id: places[share.id] for share in late}
+        if joined or not late:
+            self._follow(joined, total)
+        if late:
+            self._catch_up(late, not joined, total)
+
+    def _follow(self, shares: Sequence[Share], total: Progress) -> None:
+        """From the committed position to the end seen now."""
         plan = self._relay.plan(self._dataset, shares)
+        late = frozenset(self._late)
         end = self._log.end(self._dataset.collected_topic, self._partition)
         while self._offset < end:
             records = self._read(self._offset, end)
             if not records:
                 return
             upto = records[-1].offset + 1
-            position = _POSITION.pack(upto, self._year)
-            move = PositionWrite(self._name, self._committed, position)
-            self._land(records, plan, NOBODY, [move], total)
-            self._offset, self._committed = upto, position
+            self._land(records, plan, lambda held: held - late, (upto, []), total)
 
-    def catch_up(self, shares: Sequence[Share], total: Progress) -> None:
-        """Bring shares that have not joined up to the common position, in one pass."""
-        late: dict[str, Share] = {}
-        start = self._offset
-        for share in shares:
-            position = self._log.position(self._share_position(share.id))
-            if position != JOINED:
-                late[share.id] = share
-                start = min(start, int.from_bytes(position, "big") if position else 0)
-        if not late:
-            return
-        expected = {name: self._log.position(self._share_position(name)) for name in late}
-        plan = self._relay.plan(self._dataset, late.values())
+    def _catch_up(self, shares: Sequence[Share], alone: bool, total: Progress) -> None:
+        """Bring these shares up to the common position, in one pass.
+
+        Where no share has joined yet there is no common pass to wait for: then this is it.
+        """
+        late = frozenset(self._late)
+        end = self._offset
+        if alone:
+            end = max(end, self._log.end(self._dataset.collected_topic, self._partition))
+        start = min(int.from_bytes(place or b"", "big") for place in self._late.values())
+        last = self._last_offsets(start, end)
+        plan = self._relay.plan(self._dataset, shares)
         while True:
-            records = self._read(start, self._offset) if start < self._offset else ()
-            upto = records[-1].offset + 1 if records else self._offset
-            value = JOINED if upto >= self._offset else upto.to_bytes(8, "big")
+            records = self._read(start, end) if start < end else ()
+            start = records[-1].offset + 1 if records else end
+            value = JOINED if start >= end else start.to_bytes(8, "big")
             moves = [
-                PositionWrite(self._share_position(name), expected[name], value) for name in late
+                PositionWrite(self._share_position(name), place, value)
+                for name, place in self._late.items()
             ]
-            if self._committed is not None:  # another relay must not move on in between
-                moves.append(PositionWrite(self._name, self._committed, self._committed))
-            self._land(records, plan, frozenset(late), moves, total)
+            newest = [record for record in records if last[record.key] == record.offset]
+            upto = max(start, self._offset)
+            self._land(newest, plan, lambda held: held & late, (upto, moves), total)
             if value == JOINED:
                 return
-            expected = dict.fromkeys(late, value)
-            start = upto
+            self._late = dict.fromkeys(self._late, value)
+
+    def _last_offsets(self, start: int, end: int) -> dict[bytes, int]:
+        """Where each key's last version stands: an earlier one is in no share that opens now."""
+        last: dict[bytes, int] = {}
+        while start < end:
+            limit = min(_KEYS_A_READ, end - start)
+            page = self._log.keys(self._dataset.collected_topic, self._partition, start, limit)
+            if not page:
+                break
+            last.update((key, offset) for offset, key in page if offset < end)
+            start = page[-1][0] + 1
+        return last
 
     def _share_position(self, share: str) -> str:
         return f"share.{share}.{self._partition}"
@@ -202,29 +245,34 @@ class _Partition:
         self,
         records: Sequence[Stored],
         plan: Plan,
-        only: Shares,
-        moves: list[PositionWrite],
+        places: Callable[[Shares], Shares],
+        moves: tuple[int, list[PositionWrite]],
         total: Progress,
     ) -> None:
-        """Write one batch. With `only`, the places of all other shares are carried over."""
+        """Write one batch. `places` picks, of the shares that hold a key, those that this
+        pass answers for; the others are carried over. `moves` are the common offset and
+        the other positions that the batch moves."""
         last = {record.key: record for record in records}
         before = self._membership.held(last)
         after: dict[bytes, Shares] = {}
         work = _Work(Batch(), defaultdict(list), Progress(read=len(records), commits=1))
         for key, record in last.items():
             held = before.get(key, NOBODY)
-            mine = (held & only) if only else held
-            gained = self._record(record, plan, mine, work)
-            after[key] = (held - mine) | gained
+            mine = places(held)
+            after[key] = (held - mine) | self._record(record, plan, mine, work)
         for share in sorted(work.outputs):
             topic = plan.shares[share].topic
             for share_key, value in sorted(work.outputs[share], key=lambda pair: pair[0]):
                 work.batch.appends.append(Append(topic, self._partition, share_key, value))
         writes, interned = self._membership.changes(before, after)
         work.batch.tables.extend(writes)
-        work.batch.positions.extend(moves)
+        offset, others = moves
+        position = _POSITION.pack(offset, self._year, self._turn + 1)
+        common = PositionWrite(self._name, self._committed, position)
+        work.batch.positions.extend([common, *others])
         self._log.commit(work.batch)
         self._membership.committed(interned)
+        self._offset, self._committed, self._turn = offset, position, self._turn + 1
         total.add(work.progress)
         self._tell(work.progress)
         self._advance(work.progress)
@@ -251,7 +299,7 @@ class _Partition:
         except SealError as error:
             self._set_aside(record, "cannot_be_opened", error.mend, work)
             return {}
-        except ProjectionError as error:
+        except (ProjectionError, RegistryError) as error:
             self._set_aside(record, "cannot_be_decoded", error.mend, work)
             return {}
         except RoutingError as error:
@@ -266,7 +314,8 @@ class _Partition:
     ) -> None:
         where = f"{self._dataset.collected_topic}/{self._partition}@{record.offset}{share}"
         entry = Quarantined(reason, "relay", where, mend, record.value or b"")
-        work.batch.appends.append(self._quarantine.append(entry))
+        key = hashlib.sha256(f"{reason} {where}".encode()).digest()[:16]
+        work.batch.appends.append(self._quarantine.append(entry, key))
         work.progress.quarantined += 1
         work.progress.reasons[reason] += 1
 

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from broker.catalog import Catalog
 from broker.divisions import Divisions
-from broker.errors import GrantError
+from broker.errors import GrantError, PolicyError
+from broker.marked import parse_marked
 from broker.model import Dataset
 from broker.policy.model import Consumer, Grant
+from broker.policy.node import Node
 from broker.policy.predicate import Predicate, parse_predicate
 from broker.sharing.grants import new_id
+
+_FILTER = "--filter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _filter(text: str, dataset: Dataset) -> Predicate | None:
     if not text.strip():
         return None
     try:
-        node = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        raise GrantError("the filter is no YAML", mend='e.g. --filter "{eq: {sex: 1}}"') from None
-    return parse_predicate(node, dataset, "filter")
+        node = Node(parse_marked(text, _FILTER, GrantError), _FILTER)
+        return parse_predicate(node.plain(), dataset, _FILTER)
+    except PolicyError as error:
+        raise GrantError(error.what, where=error.where, mend=error.mend) from None

@@ -2,8 +2,9 @@
 
 Law: shares are a function of grants, policy and day. `settle` computes them: every
 active grant is decided with the holdings of its department; equal outcomes use one
-share; a grant that is not active, or is refused, has none. Only a share with an active
-grant is written or read. A lapsed share never comes back: it missed changes.
+share; a grant that is not active, or is refused, has none. A share is written and read
+only as long as today's decision of a grant gives exactly it; whether somebody has called
+`settle` since does not matter. A lapsed share never comes back: it missed changes.
 """
 
 import re
@@ -23,7 +24,7 @@ from broker.policy.decide import decide
 from broker.policy.effects import join
 from broker.policy.model import Consumer, Decision, Effect, Grant, Holding, Policy
 from broker.projection.derive import shared_schema
-from broker.registry import Registry
+from broker.registry import Registry, schema_id_in
 from broker.sharing import grants as ledger
 from broker.sharing.application import Application
 from broker.sharing.share import (
@@ -124,14 +125,13 @@ class Sharing:
 
     def settle(self) -> list[Outcome]:
         """Decide every grant as of the policy's day and bring the shares into line."""
-        with self._store.reading() as connection:
-            decided = self._decided(ledger.all_grants(connection, self._catalog))
-        forms = {
-            one.grant.id: (form_of(one.decision), self._schema_id(one.decision))
-            for one in decided
-            if not one.decision.refused
-        }
         with self._store.writing() as connection:
+            decided = self._decided(ledger.all_grants(connection, self._catalog))
+            forms = {
+                one.grant.id: (form_of(one.decision), self._schema_id(connection, one.decision))
+                for one in decided
+                if not one.decision.refused
+            }
             carried = _bring_into_line(connection, decided, forms)
         shares = {share.id: share for share in self.shares()}
         for share in shares.values():
@@ -160,23 +160,25 @@ class Sharing:
             return _find(grant, ledger.all_grants(connection, self._catalog)).grant
 
     def shares(self, dataset: str = "") -> list[Share]:
-        """The shares that have an active grant today, of one dataset or of all."""
+        """The shares that today's decisions give, of one dataset or of all."""
         return [share for share, _ in self.audiences(dataset)]
 
     def audiences(self, dataset: str = "") -> list[tuple[Share, list[str]]]:
         """The same shares, each with the consumers that may read it today."""
-        today = self._policy.as_of
+        query = select(shares_table).where(shares_table.c.state == OPENING)
         with self._store.reading() as connection:
-            readers: dict[str, list[str]] = {}
-            for one in ledger.all_grants(connection, self._catalog):
-                if one.share and one.grant.active(today):
-                    readers.setdefault(one.share, []).append(one.grant.consumer.id)
-            query = select(shares_table).where(shares_table.c.state == OPENING)
-            if dataset:
-                query = query.where(shares_table.c.dataset == dataset)
+            decided = self._decided(ledger.all_grants(connection, self._catalog))
             rows = connection.execute(query.order_by(shares_table.c.id)).mappings().all()
+        identity = {row["id"]: row["identity"] for row in rows}
+        readers: dict[str, list[str]] = defaultdict(list)
+        for one in decided:
+            share = one.stored.share or ""
+            if share in identity and _still(one.decision, identity[share]):
+                readers[share].append(one.grant.consumer.id)
         return [
-            (self._share(row), sorted(readers[row["id"]])) for row in rows if row["id"] in readers
+            (self._share(row), sorted(readers[row["id"]]))
+            for row in rows
+            if row["id"] in readers and dataset in ("", row["dataset"])
         ]
 
     def readable(self, share: str, consumer: str) -> Share:
@@ -208,9 +210,9 @@ class Sharing:
             decided.append(_Decided(grant, decision, released, one))
         return decided
 
-    def _schema_id(self, decision: Decision) -> int:
+    def _schema_id(self, connection: Connection, decision: Decision) -> int:
         dataset = self._catalog.dataset(decision.dataset)
-        return self._registry.schema_id(shared_schema(dataset, decision.released))
+        return schema_id_in(connection, shared_schema(dataset, decision.released))
 
     def _share(self, row: Any) -> Share:
         return Share(
@@ -223,6 +225,11 @@ class Sharing:
             schema=self._registry.schema(row["schema_id"]),
             state=row["state"],
         )
+
+
+def _still(decision: Decision, identity: str) -> bool:
+    """Whether a share of that identity is what the decision gives now."""
+    return not decision.refused and form_of(decision).identity == identity
 
 
 def _joined(

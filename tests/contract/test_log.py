@@ -28,6 +28,7 @@ def test_records_come_back_in_order_with_growing_offsets(log: Log) -> None:
         (2, b"l", b"2"),
     ]
     assert [r.offset for r in log.read("a", 0, 1, 1)] == [1]
+    assert log.keys("a", 0, 1, 10) == [(1, b"k"), (2, b"l")] and len(log.keys("a", 0, 0, 2)) == 2
     assert log.end("a", 0) == 3 and log.end("a", 1) == 1
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from broker.errors import GrantError, KeyringError, LogFull, MappingError, PolicyError
 from broker.policy.load import load_policy
+from broker.quarantine import Quarantine
 from tests import city, recompute
 from tests.faults.bad import NOW, SECRET, live
 
@@ -54,7 +55,7 @@ def test_a_policy_file_with_an_unknown_item(tmp_path: Path) -> None:
     rules = tmp_path / "policies" / "rules"
     rules.mkdir(parents=True)
     (rules / "x.yaml").write_text(
-        "rules:\n- {id: x, title: t, reason: r, owner: o, forbid: {items: [shoe_size]}}\n"
+        "rules:\n- {id: x, title: t, reason: r, owner: ga, forbid: {items: [shoe_size]}}\n"
     )
     with city.city(tmp_path) as broker, pytest.raises(PolicyError) as error:
         load_policy(broker.policy_folders, broker.catalog, broker.today)
@@ -82,6 +83,12 @@ def test_a_keyring_that_lacks_the_key_of_old_records(tmp_path: Path) -> None:
         late = city.grant(broker, "b", "sex")
         progress = city.relay(broker)
         assert progress.quarantined == 2 and city.shown(broker, late) == {}
+        later = city.grant(broker, "c", "status")
+        city.relay(broker)
+        dataset = broker.catalog.dataset("ga.resident_base")
+        entries = Quarantine(dataset, broker.sealer).entries(broker.log)
+        assert len(entries) == 2, "what is met again by a late share is one entry"
+        assert city.shown(broker, later) == {}
         assert live(broker, "ga.resident_base") == 2, "the sealed records stay"
 
 

@@ -105,6 +105,8 @@ class LogMachine(RuleBasedStateMachine):
                 read = self.log.read(topic, partition, 0, 1000)
                 assert [(r.key, r.value) for r in read] == records
                 assert [r.offset for r in read] == list(range(len(records)))
+                keys = [(offset, key) for offset, (key, _) in enumerate(records)]
+                assert self.log.keys(topic, partition, 0, 1000) == keys
                 assert self.log.end(topic, partition) == len(records)
         for (table, partition), entries in self.tables.items():
             assert self.log.entries(table, partition, [b"k1", b"k2", b"k3", b""]) == entries

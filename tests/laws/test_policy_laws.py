@@ -32,6 +32,7 @@ def floors() -> Iterator[None]:
         "order mattered not", "incomparable or equal", "unknown", "relax beaten",
         "guard added fired", "row withheld as unknown", "edges fell",
         "edges stood", "not asked", "holdings turned", "presence lowered", "rule left out",
+        "rivals lifted",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"
@@ -97,6 +98,8 @@ def test_guards_never_disclose_more(dataset, grant, policy, data) -> None:
 @given(worlds.datasets(), worlds.grants(), worlds.policies(), st.data())
 def test_order_of_rules_guards_and_holdings_does_not_matter(dataset, grant, policy, data) -> None:
     held = data.draw(worlds.holdings(dataset))
+    policy = replace(policy, relaxes=(*policy.relaxes, *data.draw(worlds.rivals())))
+    grant = replace(grant, items=worlds.NAMES)
     shuffled = replace(
         policy,
         limits=tuple(data.draw(st.permutations(policy.limits))),
@@ -110,6 +113,9 @@ def test_order_of_rules_guards_and_holdings_does_not_matter(dataset, grant, poli
     assert one == other, "the reasons too"
     seen["order mattered not"] += shuffled != policy
     seen["holdings turned"] += turned != held
+    seen["rivals lifted"] += any(
+        {"v0", "v1"} <= {reason.id for reason in reasons} for reasons in one.reasons.values()
+    )
 
 
 @law

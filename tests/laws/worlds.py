@@ -89,6 +89,20 @@ def relaxes(draw: st.DrawFn) -> Relax:
     return Relax(name, "", "", "", Target(kinds=(kind,)), "", "a", "b", expires, effect)
 
 
+@st.composite
+def rivals(draw: st.DrawFn) -> tuple[Relax, ...]:
+    """Two valid relaxes that lift the same items to different effects."""
+    kind = draw(st.sampled_from([kind for kind in KINDS if len(LADDERS[kind]) > 3]))
+    effects = draw(
+        st.lists(st.sampled_from(LADDERS[kind][:-1]), min_size=2, max_size=2, unique=True)
+    )
+    target = Target(kinds=(kind,))
+    return tuple(
+        Relax(f"v{number}", "", "", "", target, "", "a", "b", TODAY, effect)
+        for number, effect in enumerate(effects)
+    )
+
+
 def relax_to_keep(target: Target) -> Relax:
     """A valid relax that lifts whatever the target covers to keep."""
     return Relax("k", "", "", "", target, "", "a", "b", TODAY, KEEP)
@@ -113,7 +127,7 @@ def guards(draw: st.DrawFn) -> Guard:
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     def few(strategy: st.SearchStrategy, most: int) -> tuple:
-        return tuple(draw(st.lists(strategy, max_size=most)))
+        return tuple(draw(st.lists(strategy, max_size=most, unique_by=lambda rule: rule.id)))
 
     return Policy(
         "v", TODAY, MASKS, few(limits(), 4), few(forbids(), 2), few(relaxes(), 6), few(guards(), 3)

@@ -46,7 +46,8 @@ FAULTS = (
     Fault(
         f"{POLICY}::test_adding_a_limit_never_discloses_more",
         DECIDE,
-        "        effect = meet(item.kind, effect, cap)\n",
+        "    for _, _, cap, _ in caps:\n        effect = meet(item.kind, effect, cap)\n",
+        "    for by, _, cap, _ in caps:\n"
         '        effect = cap if by == "limit" else meet(item.kind, effect, cap)\n',
         "a limit sets the effect instead of capping it",
     ),
@@ -74,8 +75,8 @@ FAULTS = (
     Fault(
         f"{POLICY}::test_order_of_rules_guards_and_holdings_does_not_matter",
         DECIDE,
-        "            effect = looser\n",
-        "            effect = relax.effect\n",
+        "loosest_of(item.kind, [tier, *(effect for effect, _ in lifting.values())])",
+        "[tier, *(effect for effect, _ in lifting.values())][-1]",
         "the last relax wins",
     ),
     Fault(
@@ -95,7 +96,7 @@ FAULTS = (
     Fault(
         f"{POLICY}::test_the_reasons_of_an_item_are_all_that_determined_it",
         DECIDE,
-        '        reasons += [Reason("relax", relax.id, cap, relax.title) for relax in lowering]\n',
+        '        lowered += [Reason("relax", name, cap, title) for name, title in names]\n',
         "",
         "a relax of the presence level is not among the reasons",
     ),

@@ -102,7 +102,7 @@ def _departments(broker: Broker, people: int, seed: int, mess: float, today: dat
             mess=mess,
             progress=lambda done: bars.update(bar, completed=done),
         )
-    _arrived_at_midnight(broker.settings.sources_path, today)
+    _arrived_at_midnight(broker.settings, today)
     shutil.copytree(
         Path(next(iter(mappings.__path__))),
         broker.settings.mappings_path,
@@ -124,10 +124,10 @@ def _departments(broker: Broker, people: int, seed: int, mess: float, today: dat
     return expected
 
 
-def _arrived_at_midnight(folder: Path, today: date) -> None:
-    """The drops lie there since midnight: what is being written just now would wait."""
-    moment = datetime.combine(today, datetime.min.time()).timestamp()
-    for file in folder.rglob("*.csv"):
+def _arrived_at_midnight(settings: Settings, today: date) -> None:
+    """The drops lie there since the city's midnight: what is written just now would wait."""
+    moment = datetime.combine(today, datetime.min.time(), settings.zone).timestamp()
+    for file in settings.sources_path.rglob("*.csv"):
         os.utime(file, (moment, moment))
 
 
