@@ -4,9 +4,9 @@ Law: nothing is built before it is asked for, everything is built once, and each
 gets what it needs through its constructor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from broker.errors import MappingError
 from broker.keyring import Keyring
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
-from broker.policy.load import load_policy
 from broker.policy.model import Policy
 from broker.registry import Registry
 from broker.relay.worker import Relay
 from broker.seal import Sealer
 from broker.settings import Settings, load_settings
+from broker.sharing.life import Life
 from broker.sharing.service import Sharing
+from broker.sharing.versions import Versions
 from broker.store.engine import Store, open_store
 from broker.telemetry import Telemetry
 from connectors.convert import Converter
@@ -36,8 +37,12 @@ from connectors.sql import SqlTable
 class Broker:
     """One city's broker over one state folder."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """`clock` gives the time now, with its zone."""
         self.settings = settings
+        self.clock = clock
 
     @cached_property
     def divisions(self) -> Divisions:
@@ -52,18 +57,23 @@ class Broker:
     @property
     def today(self) -> date:
         """The day in the city's time zone."""
-        return datetime.now(self.settings.zone).date()
+        return self.clock().astimezone(self.settings.zone).date()
 
-    @cached_property
+    @property
     def policy_folders(self) -> list[Path]:
         """The shipped policy, and this installation's own rules where there are any."""
         local = self.settings.local_policies
         return [self.settings.policies, *([local] if local.exists() else [])]
 
     @cached_property
+    def versions(self) -> Versions:
+        """The policy versions, and which is in force."""
+        return Versions(self.store, self.catalog, lambda: self.policy_folders)
+
+    @property
     def policy(self) -> Policy:
         """The policy in force today."""
-        return load_policy(self.policy_folders, self.catalog, self.today)
+        return self.versions.active(self.today)
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -99,7 +109,24 @@ class Broker:
     def sharing(self) -> Sharing:
         """Consumers, grants and shares."""
         return Sharing(
-            self.store, self.catalog, self.divisions, self.registry, self.keyring, self.policy
+            self.store,
+            self.catalog,
+            self.divisions,
+            self.registry,
+            self.versions,
+            lambda: self.today,
+        )
+
+    @cached_property
+    def life(self) -> Life:
+        """Opens and closes the shares' topics."""
+        return Life(
+            self.store,
+            self.log,
+            self.keyring,
+            self.catalog,
+            self.sharing.settle,
+            self.telemetry.emit,
         )
 
     @cached_property
@@ -113,6 +140,7 @@ class Broker:
             registry=self.registry,
             year=lambda: self.today.year,
             emit=self.telemetry.emit,
+            batch_size=self.settings.relay_batch,
         )
 
     def mappings(self) -> list[Mapping]:

@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     overlap_seconds: int = Field(
         600, ge=0, description="how far a run reads back behind where the last one stopped"
     )
-    batch: int = Field(2_000, ge=1, le=100_000, description="records a batch")
+    batch: int = Field(2_000, ge=1, le=100_000, description="rows a batch of a connector")
+    relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
 
     @field_validator("timezone")
     @classmethod

@@ -120,6 +120,28 @@ class SharesOpen(Event):
     shares: int
 
 
+@dataclass(frozen=True, slots=True)
+class ShareLive(Event):
+    """A share has caught up: its consumers may read it."""
+
+    METRIC: ClassVar[str] = "shuqiao_shares_live"
+    HELP: ClassVar[str] = "shares that have caught up"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset",)
+    dataset: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareClosed(Event):
+    """A share is closed: its topic is wiped, its record key destroyed."""
+
+    METRIC: ClassVar[str] = "shuqiao_shares_closed"
+    HELP: ClassVar[str] = "shares that were closed"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset",)
+    dataset: str
+    share: str
+
+
 EVENTS: tuple[type[Event], ...] = (
     RecordsCollected,
     RowQuarantined,
@@ -128,6 +150,8 @@ EVENTS: tuple[type[Event], ...] = (
     RelayQuarantined,
     GrantDecided,
     SharesOpen,
+    ShareLive,
+    ShareClosed,
 )
 """Every event there is."""
 

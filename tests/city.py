@@ -1,18 +1,20 @@
 """A small city for tests: one state folder, sources made by hand, the real broker over it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from stdnum.cn import ric
 
 from broker.bootstrap import Broker
 from broker.cli.share import current
 from broker.model import Level
+from broker.relay.yearly import order_year
 from broker.settings import Settings
 from broker.sharing.application import Application
 from broker.sharing.service import Outcome
@@ -33,13 +35,19 @@ def settings(folder: Path, **more: Any) -> Settings:
 
 
 @contextmanager
-def city(folder: Path, **more: Any) -> Iterator[Broker]:
-    """A broker over the folder, closed at the end."""
-    broker = Broker(settings(folder, **more))
+def city(folder: Path, today: date | None = None, **more: Any) -> Iterator[Broker]:
+    """A broker over the folder, on that day if one is given; closed at the end."""
+    broker = Broker(settings(folder, **more), *([clock(today)] if today else ()))
     try:
         yield broker
     finally:
         broker.close()
+
+
+def clock(today: date) -> Callable[[], datetime]:
+    """A clock that stands at noon of a day in the city's time zone."""
+    noon = datetime(today.year, today.month, today.day, 12, tzinfo=ZoneInfo("Asia/Shanghai"))
+    return lambda: noon
 
 
 def id_number(index: int, born: date, male: bool = True) -> str:
@@ -135,8 +143,12 @@ def grant(
 def relay(broker: Broker, dataset: str = "ga.resident_base") -> Any:
     """Bring the dataset's shares up to date."""
     broker.sharing.settle()
+    broker.life.provision()
+    order_year(broker.log, dataset, broker.today.year)
     shares = partial(broker.sharing.shares, dataset)
-    return broker.relay.run_once(broker.catalog.dataset(dataset), shares)
+    progress = broker.relay.run_once(broker.catalog.dataset(dataset), shares)
+    broker.life.advance()
+    return progress
 
 
 def shown(broker: Broker, outcome: Outcome) -> dict[bytes, dict[str, Any]]:

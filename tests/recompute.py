@@ -26,7 +26,7 @@ def wanted(broker: Broker, outcome: Outcome) -> dict[bytes, bytes]:
     assert share is not None
     dataset = broker.catalog.dataset(share.dataset)
     decision = broker.sharing.decision(outcome.grant.id)
-    domain = Pseudonyms(broker.keyring.ensure(f"pseudonym.{decision.domain}"))
+    domain = Pseudonyms(broker.keyring.key(f"pseudonym.{share.domain}")) if share.domain else None
     projection = Projection(dataset, decision.released, domain, broker.divisions)
     codec = Codec(dataset.schema)
     secret = broker.keyring.key(f"share.{share.id}")

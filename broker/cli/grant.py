@@ -9,6 +9,7 @@ from broker.cli.output import OUTPUT
 from broker.cli.words import reasons_in_words
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
+from broker.sharing.grants import ACTIVE, Stored
 from broker.telemetry import GrantDecided
 
 app = typer.Typer(no_args_is_help=True)
@@ -81,7 +82,7 @@ def add(
 def list_() -> None:
     """List the grants."""
     with opened() as broker:
-        rows = [(grant, _state(broker, grant)) for grant in broker.sharing.grants()]
+        rows = [(one.grant, _state(broker, one)) for one in broker.sharing.grants()]
     if OUTPUT.as_json:
         OUTPUT.document([{**_fields(grant), "state": state} for grant, state in rows])
         return
@@ -102,7 +103,7 @@ def list_() -> None:
 def show(grant: str) -> None:
     """Show a grant and why each item comes out as it does."""
     with opened() as broker:
-        found = broker.sharing.grant(grant)
+        found = broker.sharing.grant(grant).grant
         decision = broker.sharing.decision(grant)
         if OUTPUT.as_json:
             OUTPUT.document(_document(found, decision, None))
@@ -123,10 +124,10 @@ def show(grant: str) -> None:
             OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
 
 
-def _state(broker: Broker, grant: Grant) -> str:
-    today = broker.today
-    if grant.ended:
-        return "TERMINATED"
+def _state(broker: Broker, stored: Stored) -> str:
+    today, grant = broker.today, stored.grant
+    if stored.state != ACTIVE:
+        return stored.state
     if today < grant.valid_from:
         return "PENDING"
     return "ACTIVE" if grant.active(today) else "EXPIRED"

@@ -44,9 +44,9 @@ def explain(consumer: str, dataset: str) -> None:
     with opened() as broker:
         broker.catalog.dataset(dataset)
         mine = [
-            (grant, broker.sharing.decision(grant.id))
-            for grant in broker.sharing.grants()
-            if grant.consumer.id == consumer and grant.dataset == dataset
+            (one.grant, one.decision)
+            for one in broker.sharing.decided()
+            if one.grant.consumer.id == consumer and one.grant.dataset == dataset
         ]
     if OUTPUT.as_json:
         OUTPUT.document(
@@ -98,9 +98,8 @@ def matrix() -> None:
     """Every grant's effect for every item: consumer × dataset × item."""
     with opened() as broker:
         rows = [
-            (grant.consumer.id, grant.dataset, decision)
-            for grant in broker.sharing.grants()
-            for decision in [broker.sharing.decision(grant.id)]
+            (one.grant.consumer.id, one.grant.dataset, one.decision)
+            for one in broker.sharing.decided()
         ]
     if OUTPUT.as_json:
         OUTPUT.document(

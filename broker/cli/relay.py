@@ -7,7 +7,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
-from broker.relay.worker import Progress as Relayed
+from broker.relay.progress import Progress as Relayed
+from broker.relay.yearly import order_year
 from broker.telemetry import SharesOpen
 
 
@@ -34,6 +35,9 @@ def relay() -> None:
 def relay_all(broker: Broker) -> dict[str, Relayed]:
     """Bring the shares into line with grants and policy, then relay every dataset."""
     broker.sharing.settle()
+    broker.life.provision()
+    for name in broker.catalog.datasets:
+        order_year(broker.log, name, broker.today.year)
     done: dict[str, Relayed] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     quiet = not OUTPUT.console.is_terminal
@@ -47,6 +51,7 @@ def relay_all(broker: Broker) -> dict[str, Relayed]:
                 bars.update(bar, advance=batch.read)
 
             done[name] = broker.relay.run_once(dataset, shares, advance)
+    broker.life.advance()
     return done
 
 

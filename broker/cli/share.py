@@ -26,19 +26,25 @@ def list_() -> None:
         OUTPUT.document(
             [
                 {
-                    "share": share.id,
-                    "dataset": share.dataset,
-                    "topic": share.topic,
-                    "consumers": readers,
-                    "items": {name: str(effect) for name, effect in share.effects.items()},
+                    "share": one.share.id,
+                    "dataset": one.share.dataset,
+                    "topic": one.share.topic,
+                    "state": one.share.state,
+                    "consumers": one.readers,
+                    "items": {name: str(effect) for name, effect in one.share.effects.items()},
                 }
-                for share, readers in rows
+                for one in rows
             ]
         )
         return
     OUTPUT.table(
-        [("共享", "share"), ("共享主题", "topic"), ("可读的使用方", "readers")],
-        [(share.id, share.topic, ", ".join(readers)) for share, readers in rows],
+        [
+            ("共享", "share"),
+            ("共享主题", "topic"),
+            ("状态", "state"),
+            ("可读的使用方", "readers"),
+        ],
+        [(one.share.id, one.share.topic, one.share.state, ", ".join(one.readers)) for one in rows],
     )
 
 

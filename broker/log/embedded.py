@@ -16,6 +16,8 @@ from pathlib import Path
 
 from broker.errors import LogError, LogFull, PositionMoved, UnknownTopic
 from broker.log.interface import Append, Batch, Stored, TableWrite
+from broker.log.place import network_file_system
+from broker.log.watch import Watch
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS topic (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
@@ -34,6 +36,10 @@ CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value BLOB NOT NULL)
 _KEYS_A_QUERY = 500
 _PATIENCE = 30.0
 """Seconds to wait for another process's commit."""
+_WIPE_PATIENCE = 0.2
+"""Seconds to wait for readers before a wipe is put off."""
+_WIPED_AT_ONCE = 2_000
+"""Records removed in one transaction: others write in between."""
 
 
 class EmbeddedLog:
@@ -43,6 +49,13 @@ class EmbeddedLog:
         self._path = path
         self._lock = threading.RLock()
         self._tables: dict[str, int] = {}
+        self._watch = Watch(self._state)
+        if kind := network_file_system(path):
+            raise LogError(
+                f"the log lies on a network file system ({kind})",
+                where=str(path),
+                mend="put the state folder on a disk of this machine",
+            )
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._translated():
             if not path.exists():
@@ -93,6 +106,7 @@ class EmbeddedLog:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+        self._watch.changed()
 
     def create_topic(self, name: str, partitions: int) -> None:
         """See `Log`."""
@@ -113,11 +127,39 @@ class EmbeddedLog:
     def delete_topic(self, name: str) -> None:
         """See `Log`."""
         with self._writing() as db:
-            row = db.execute("SELECT id FROM topic WHERE name=?", (name,)).fetchone()
-            if row:
-                db.execute("DELETE FROM record WHERE topic=?", row)
-                db.execute("DELETE FROM head WHERE topic=?", row)
-                db.execute("DELETE FROM topic WHERE id=?", row)
+            db.execute("DELETE FROM topic WHERE name=?", (name,))
+
+    def wiped(self) -> bool:
+        """See `Log`. A deleted topic's records still stand under its `head` rows."""
+        while orphan := self._orphan():
+            with self._writing() as db:
+                rows = db.execute(
+                    "SELECT offset FROM record WHERE topic=? AND partition=?"
+                    " ORDER BY offset LIMIT 1 OFFSET ?",
+                    (*orphan, _WIPED_AT_ONCE),
+                ).fetchone()
+                upto = rows[0] if rows else 1 << 62
+                db.execute(
+                    "DELETE FROM record WHERE topic=? AND partition=? AND offset<?",
+                    (*orphan, upto),
+                )
+                if rows is None:
+                    db.execute("DELETE FROM head WHERE topic=? AND partition=?", orphan)
+        with self._lock, self._translated():
+            self._db.execute(f"PRAGMA busy_timeout={int(_WIPE_PATIENCE * 1000)}")
+            try:
+                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout={int(_PATIENCE * 1000)}")
+        return not busy
+
+    def _orphan(self) -> tuple[int, int] | None:
+        with self._lock, self._translated():
+            found: tuple[int, int] | None = self._db.execute(
+                "SELECT topic, partition FROM head"
+                " WHERE NOT EXISTS (SELECT 1 FROM topic WHERE topic.id = head.topic) LIMIT 1"
+            ).fetchone()
+        return found
 
     def topics(self) -> Mapping[str, int]:
         """See `Log`."""
@@ -134,6 +176,9 @@ class EmbeddedLog:
                         f"position {move.name} was moved by another writer",
                         mend="read it again and start from there",
                     )
+                if move.value is None:
+                    db.execute("DELETE FROM position WHERE name=?", (move.name,))
+                    continue
                 db.execute(
                     "INSERT OR REPLACE INTO position (name, value) VALUES (?, ?)",
                     (move.name, move.value),
@@ -234,6 +279,24 @@ class EmbeddedLog:
             ).fetchall()
         return dict(rows)
 
+    def forget(self, prefix: str) -> None:
+        """See `Log`."""
+        with self._writing() as db:
+            db.execute("DELETE FROM position WHERE substr(name, 1, ?)=?", (len(prefix), prefix))
+
+    def changes(self) -> int:
+        """See `Log`."""
+        return self._watch.changes()
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """See `Log`."""
+        return self._watch.wait(seen, timeout)
+
+    def _state(self) -> int:
+        """A number that differs when another process has committed."""
+        with self._lock, self._translated():
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """See `Log`."""
         wanted = list(keys)
@@ -278,6 +341,7 @@ class EmbeddedLog:
 
     def close(self) -> None:
         """See `Log`."""
+        self._watch.close()
         with self._lock:
             self._db.close()
 

@@ -38,11 +38,11 @@ class TableWrite(NamedTuple):
 
 
 class PositionWrite(NamedTuple):
-    """Move position `name` from `expected` (None: not there yet) to `value`."""
+    """Move position `name` from `expected` (None: not there yet) to `value` (None: away)."""
 
     name: str
     expected: bytes | None
-    value: bytes
+    value: bytes | None
 
 
 @dataclass(slots=True)
@@ -61,7 +61,16 @@ class Log(Protocol):
         """Make a topic; the same again is nothing; another partition count is refused."""
 
     def delete_topic(self, name: str) -> None:
-        """Remove a topic and its records; a missing one is nothing."""
+        """Remove a topic: from here on it is unknown to all. A missing one is nothing.
+
+        Its records are removed with it, or by the next call of `wiped`.
+        """
+
+    def wiped(self) -> bool:
+        """Whether nothing of deleted topics is left on the medium; goes on wiping first.
+
+        False where somebody still reads an older state: ask again.
+        """
 
     def topics(self) -> Mapping[str, int]:
         """Partition count by topic."""
@@ -85,6 +94,15 @@ class Log(Protocol):
 
     def positions(self, prefix: str) -> Mapping[str, bytes]:
         """All positions whose name starts with `prefix`."""
+
+    def forget(self, prefix: str) -> None:
+        """Remove all positions whose name starts with `prefix`."""
+
+    def changes(self) -> int:
+        """A number that grows when somebody commits, in this process or another."""
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """Return when `changes` is no longer `seen`, or after `timeout` seconds."""
 
     def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The table's values for those keys that have one."""

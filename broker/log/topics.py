@@ -40,3 +40,13 @@ def rejected_table(dataset: str) -> str:
 def sources_table(dataset: str) -> str:
     """The last run of each source of a dataset."""
     return f"sources.{dataset}"
+
+
+def share_positions(share: str) -> str:
+    """What the names of a share's positions start with; the partition's number follows."""
+    return f"share.{share}."
+
+
+def relay_position(dataset: str, partition: int) -> str:
+    """The position up to which a partition has been relayed."""
+    return f"relay.{dataset}.{partition}"

@@ -19,14 +19,23 @@ from broker.sharing.share import effects_from_json, effects_to_json
 from broker.store.tables import consumer as consumers_table
 from broker.store.tables import grant as grants_table
 
+ACTIVE, SUSPENDED, TERMINATED = "ACTIVE", "SUSPENDED", "TERMINATED"
+"""States of a grant that are given to it; that it is pending or expired follows from the day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A grant with what it has released so far (loosest by item) and its share, if any."""
+    """A grant with what it has released so far (loosest by item) and its share, if any.
+
+    `opening` is the share that takes the other's place once it has caught up.
+    """
 
     grant: Grant
     released: Mapping[str, Effect]
     share: str | None
+    opening: str | None
+    state: str
+    reason: str
 
 
 def put_consumer(connection: Connection, consumer: Consumer, title: str) -> None:
@@ -62,9 +71,11 @@ def put_grant(connection: Connection, grant: Grant) -> None:
             filter=to_json(grant.filter) if grant.filter else None,
             minors=grant.minors,
             join_domain=grant.join_domain,
-            ended=grant.ended,
+            state=ACTIVE,
+            reason="",
             released={},
             share=None,
+            opening=None,
         )
     )
 
@@ -77,13 +88,24 @@ def all_grants(connection: Connection, catalog: Catalog) -> list[Stored]:
 
 
 def set_outcome(
-    connection: Connection, grant: str, released: Mapping[str, Effect], share: str | None
+    connection: Connection,
+    grant: str,
+    released: Mapping[str, Effect],
+    share: str | None,
+    opening: str | None,
 ) -> None:
-    """Note what a grant has released and the share that carries it."""
+    """Note what a grant has released, its share and the one that is opening for it."""
     connection.execute(
         update(grants_table)
         .where(grants_table.c.id == grant)
-        .values(released=effects_to_json(released), share=share)
+        .values(released=effects_to_json(released), share=share, opening=opening)
+    )
+
+
+def set_state(connection: Connection, grant: str, state: str, reason: str) -> None:
+    """Note that a grant was suspended, resumed or terminated, and why."""
+    connection.execute(
+        update(grants_table).where(grants_table.c.id == grant).values(state=state, reason=reason)
     )
 
 
@@ -112,6 +134,13 @@ def _stored(row: RowMapping, consumer: Consumer, catalog: Catalog) -> Stored:
         minors=row["minors"],
         join_domain=row["join_domain"],
         sequence=row["sequence"],
-        ended=row["ended"],
+        ended=row["state"] != ACTIVE,
     )
-    return Stored(grant, effects_from_json(row["released"]), row["share"])
+    return Stored(
+        grant,
+        effects_from_json(row["released"]),
+        row["share"],
+        row["opening"],
+        row["state"],
+        row["reason"],
+    )

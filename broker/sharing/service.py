@@ -1,43 +1,45 @@
-"""Consumers, grants and the shares that follow from them.
+"""Consumers, grants, the policy in force, and the shares that follow from them.
 
 Law: shares are a function of grants, policy and day. `settle` computes them: every
 active grant is decided with the holdings of its department; equal outcomes use one
 share; a grant that is not active, or is refused, has none. A share is written and read
-only as long as today's decision of a grant gives exactly it; whether somebody has called
-`settle` since does not matter. A lapsed share never comes back: it missed changes.
+only as long as it shows no more than today's decision of a grant that uses it; whether
+somebody has called `settle` since does not matter.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select
 
 from broker.catalog import Catalog
 from broker.divisions import Divisions
 from broker.errors import GrantError
-from broker.keyring import Keyring
-from broker.model import Dataset, Level
-from broker.policy.decide import decide
-from broker.policy.effects import join
-from broker.policy.model import Consumer, Decision, Effect, Grant, Holding, Policy
-from broker.projection.derive import shared_schema
-from broker.registry import Registry, schema_id_in
+from broker.model import Level
+from broker.policy.model import Consumer, Decision, Grant
+from broker.registry import Registry
 from broker.sharing import grants as ledger
 from broker.sharing.application import Application
+from broker.sharing.decided import Decided, decide_all
+from broker.sharing.domains import stored_generations
+from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
+from broker.sharing.settling import Place, settle
 from broker.sharing.share import (
-    CLOSING,
+    LIVE,
     OPENING,
     Form,
     Share,
     effects_from_json,
-    form_of,
-    new_id,
+    lawful,
     rows_from_json,
 )
+from broker.sharing.versions import Content, Versions
 from broker.store.engine import Store
+from broker.store.revision import count_up, current
 from broker.store.tables import share as shares_table
 
 _CONSUMER_ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -45,28 +47,28 @@ _CONSUMER_ID = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A grant, what was decided, and the share that carries it (None: refused)."""
+    """A grant, what was decided, the share that carries it (None: refused), and the wider
+    one that is opening to take its place."""
 
     grant: Grant
     decision: Decision
     share: Share | None
+    opening: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
-    """A grant decided; `released` is the loosest it ever released, now included."""
+class Audience:
+    """A share and the consumers that may read it today."""
 
-    grant: Grant
-    decision: Decision
-    released: Mapping[str, Effect]
-    stored: ledger.Stored
+    share: Share
+    readers: list[str]
 
 
-_Found = TypeVar("_Found", ledger.Stored, _Decided)
+_Found = TypeVar("_Found", ledger.Stored, Decided)
 
 
 class Sharing:
-    """The sharing service over one control store, under one policy."""
+    """The sharing service over one control store. `today` gives the city's day."""
 
     def __init__(
         self,
@@ -74,15 +76,16 @@ class Sharing:
         catalog: Catalog,
         divisions: Divisions,
         registry: Registry,
-        keyring: Keyring,
-        policy: Policy,
+        versions: Versions,
+        today: Callable[[], date],
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._divisions = divisions
         self._registry = registry
-        self._keyring = keyring
-        self._policy = policy
+        self._versions = versions
+        self._today = today
+        self._known: tuple[tuple[int, date], list[Audience]] | None = None
 
     def add_consumer(self, name: str, department: str, tier: Level, title: str) -> Consumer:
         """Register a consumer 使用方."""
@@ -111,6 +114,7 @@ class Sharing:
 
     def add_grant(self, asked: Application) -> Outcome:
         """Give a grant, decide it, and open its share or use an equal one."""
+        self._versions.active(self._today())
         with self._store.writing() as connection:
             consumer = ledger.all_consumers(connection).get(asked.consumer)
             if consumer is None:
@@ -119,100 +123,163 @@ class Sharing:
                 )
             grant = asked.grant(consumer, self._catalog, self._divisions)
             for stored in ledger.all_grants(connection, self._catalog):
-                _refuse_second(grant, stored.grant)
+                _refuse_second(grant, stored)
             ledger.put_grant(connection, grant)
-        return next(outcome for outcome in self.settle() if outcome.grant.id == grant.id)
+            decided, places = self._settle_in(connection)
+        return next(one for one in self._outcomes(decided, places) if one.grant.id == grant.id)
+
+    def revoke(self, grant: str, reason: str) -> Outcome:
+        """End a grant 终止 for good; its share closes where no other grant uses it."""
+        return self._set_state(grant, (ACTIVE, SUSPENDED), TERMINATED, reason)
+
+    def suspend(self, grant: str, reason: str) -> Outcome:
+        """Suspend a grant 暂停: as ending it, until it is resumed."""
+        return self._set_state(grant, (ACTIVE,), SUSPENDED, reason)
+
+    def resume(self, grant: str, reason: str) -> Outcome:
+        """Resume a suspended grant 恢复; it gets a share of its own again."""
+        return self._set_state(grant, (SUSPENDED,), ACTIVE, reason)
+
+    def apply(self, content: Content, author: str, approver: str, reason: str) -> int:
+        """Put a policy in force and bring the shares into line; the version's number."""
+        self._versions.active(self._today())
+        with self._store.writing() as connection:
+            number = self._versions.put(connection, content, author, approver, reason)
+            self._settle_in(connection)
+        return number
 
     def settle(self) -> list[Outcome]:
-        """Decide every grant as of the policy's day and bring the shares into line."""
+        """Decide every grant as of today and bring the shares into line."""
+        self._versions.active(self._today())
         with self._store.writing() as connection:
-            decided = self._decided(ledger.all_grants(connection, self._catalog))
-            forms = {
-                one.grant.id: (form_of(one.decision), self._schema_id(connection, one.decision))
-                for one in decided
-                if not one.decision.refused
-            }
-            carried = _bring_into_line(connection, decided, forms)
-        shares = {share.id: share for share in self.shares()}
-        for share in shares.values():
-            self._keyring.ensure(f"share.{share.id}")
-            if share.domain:
-                self._keyring.ensure(f"pseudonym.{share.domain}")
-        return [
-            Outcome(one.grant, one.decision, shares.get(carried[one.grant.id] or ""))
-            for one in decided
-        ]
+            decided, places = self._settle_in(connection)
+        return self._outcomes(decided, places)
 
     def decision(self, grant: str) -> Decision:
-        """What the policy says of a grant now."""
-        with self._store.reading() as connection:
-            decided = self._decided(ledger.all_grants(connection, self._catalog))
-        return _find(grant, decided).decision
+        """What the policy in force says of a grant now."""
+        return _find(grant, self.decided()).decision
 
-    def grants(self) -> list[Grant]:
-        """Every grant, in the order given."""
+    def decided(self, version: int = 0, content: Content | None = None) -> list[Decided]:
+        """Every grant decided today: by the policy in force, a version, or a content."""
+        policy = self._versions.chosen(version, content, self._today())
         with self._store.reading() as connection:
-            return [one.grant for one in ledger.all_grants(connection, self._catalog)]
+            return decide_all(ledger.all_grants(connection, self._catalog), self._catalog, policy)
 
-    def grant(self, grant: str) -> Grant:
+    def grants(self) -> list[ledger.Stored]:
+        """Every grant with its state, in the order given."""
+        with self._store.reading() as connection:
+            return ledger.all_grants(connection, self._catalog)
+
+    def grant(self, grant: str) -> ledger.Stored:
         """The grant of that id."""
-        with self._store.reading() as connection:
-            return _find(grant, ledger.all_grants(connection, self._catalog)).grant
+        return _find(grant, self.grants())
 
     def shares(self, dataset: str = "") -> list[Share]:
-        """The shares that today's decisions give, of one dataset or of all."""
-        return [share for share, _ in self.audiences(dataset)]
+        """The shares that today's decisions allow, of one dataset or of all."""
+        return [one.share for one in self.audiences(dataset)]
 
-    def audiences(self, dataset: str = "") -> list[tuple[Share, list[str]]]:
-        """The same shares, each with the consumers that may read it today."""
-        query = select(shares_table).where(shares_table.c.state == OPENING)
+    def share(self, share: str) -> Share:
+        """The share of that id, whatever its state."""
         with self._store.reading() as connection:
-            decided = self._decided(ledger.all_grants(connection, self._catalog))
-            rows = connection.execute(query.order_by(shares_table.c.id)).mappings().all()
-        identity = {row["id"]: row["identity"] for row in rows}
-        readers: dict[str, list[str]] = defaultdict(list)
-        for one in decided:
-            share = one.stored.share or ""
-            if share in identity and _still(one.decision, identity[share]):
-                readers[share].append(one.grant.consumer.id)
-        return [
-            (self._share(row), sorted(readers[row["id"]]))
-            for row in rows
-            if row["id"] in readers and dataset in ("", row["dataset"])
-        ]
+            found = connection.execute(
+                select(shares_table).where(shares_table.c.id == share)
+            ).mappings()
+            row = found.one_or_none()
+        if row is None:
+            raise GrantError(f"there is no share {share!r}", mend="`shuqiao share list`")
+        return self._share(row)
+
+    def audiences(self, dataset: str = "") -> list[Audience]:
+        """The same shares, each with the consumers that may read it today."""
+        found = self._audiences()
+        return [one for one in found if dataset in ("", one.share.dataset)]
 
     def readable(self, share: str, consumer: str) -> Share:
         """The share, where the consumer may read it today; `GrantError` otherwise."""
-        for found, readers in self.audiences():
-            if found.id == share and consumer in readers:
-                return found
+        for found in self._audiences():
+            if found.share.id == share and consumer in found.readers:
+                return found.share
         raise GrantError(
             f"{consumer} has no right to a share {share}",
             mend="`shuqiao share list` shows every share and who may read it",
         )
 
-    def _decided(self, stored: Iterable[ledger.Stored]) -> list[_Decided]:
-        """Every grant decided in the order given, each with its department's earlier ones.
+    def revision(self) -> tuple[int, date]:
+        """What was read of the sharing state holds as long as this does not change."""
+        with self._store.reading() as connection:
+            return current(connection), self._today()
 
-        A grant whose first day is still to come holds what it will release then.
-        """
-        held: dict[str, list[tuple[Holding, Dataset]]] = defaultdict(list)
-        decided: list[_Decided] = []
-        for one in stored:
-            grant = one.grant
-            dataset = self._catalog.dataset(grant.dataset)
-            holdings = held[grant.consumer.department]
-            decision = decide(grant, holdings, dataset, self._policy)
-            released = _joined(one.released, decision, dataset)
-            first = replace(self._policy, as_of=max(self._policy.as_of, grant.valid_from))
-            coming = decide(grant, holdings, dataset, first)
-            holdings.append((Holding(grant, _joined(released, coming, dataset)), dataset))
-            decided.append(_Decided(grant, decision, released, one))
-        return decided
+    def _audiences(self) -> list[Audience]:
+        today = self._today()
+        policy = self._versions.active(today)
+        with self._store.reading() as connection:
+            mark = current(connection), today
+            known = self._known
+            if known is not None and known[0] == mark:
+                return known[1]
+            policy = self._versions.active_in(connection, today)
+            grants = ledger.all_grants(connection, self._catalog)
+            decided = decide_all(grants, self._catalog, policy)
+            is_open = shares_table.c.state.in_((OPENING, LIVE))
+            query = select(shares_table).where(is_open).order_by(shares_table.c.id)
+            rows = {row["id"]: row for row in connection.execute(query).mappings()}
+            generations = stored_generations(connection)
+        forms = {
+            name: Form(row["dataset"], row["effects"], row["rows"], row["domain"])
+            for name, row in rows.items()
+        }
+        readers: dict[str, list[str]] = defaultdict(list)
+        for one in decided:
+            dataset = self._catalog.dataset(one.grant.dataset)
+            for name in filter(None, dict.fromkeys((one.stored.share, one.stored.opening))):
+                if name in forms and lawful(forms[name], one.decision, generations, dataset):
+                    readers[name].append(one.grant.consumer.id)
+        found = [
+            Audience(self._share(rows[name]), sorted(set(readers[name])))
+            for name in rows
+            if name in readers
+        ]
+        self._known = mark, found
+        return found
 
-    def _schema_id(self, connection: Connection, decision: Decision) -> int:
-        dataset = self._catalog.dataset(decision.dataset)
-        return schema_id_in(connection, shared_schema(dataset, decision.released))
+    def _set_state(self, grant: str, allowed: tuple[str, ...], state: str, reason: str) -> Outcome:
+        if not reason.strip():
+            raise GrantError("a reason is missing", where=grant, mend="--reason '…'")
+        self._versions.active(self._today())
+        with self._store.writing() as connection:
+            stored = _find(grant, ledger.all_grants(connection, self._catalog))
+            if stored.state not in allowed:
+                raise GrantError(
+                    f"grant {grant} is {stored.state}", mend=f"only {' or '.join(allowed)} can be"
+                )
+            ledger.set_state(connection, grant, state, reason.strip())
+            count_up(connection)
+            decided, places = self._settle_in(connection)
+        return next(one for one in self._outcomes(decided, places) if one.grant.id == grant)
+
+    def _settle_in(self, connection: Connection) -> tuple[list[Decided], dict[str, Place]]:
+        policy = self._versions.active_in(connection, self._today())
+        grants = ledger.all_grants(connection, self._catalog)
+        decided = decide_all(grants, self._catalog, policy)
+        places, changed = settle(connection, self._catalog, decided)
+        if changed:
+            count_up(connection)
+        return decided, places
+
+    def _outcomes(self, decided: list[Decided], places: dict[str, Place]) -> list[Outcome]:
+        wanted = {name for place in places.values() for name in (place.share, place.opening)}
+        with self._store.reading() as connection:
+            query = select(shares_table).where(shares_table.c.id.in_(wanted - {None}))
+            shares = {row["id"]: self._share(row) for row in connection.execute(query).mappings()}
+        return [
+            Outcome(
+                one.grant,
+                one.decision,
+                shares.get(places[one.grant.id].share or ""),
+                shares.get(places[one.grant.id].opening or ""),
+            )
+            for one in decided
+        ]
 
     def _share(self, row: Any) -> Share:
         return Share(
@@ -227,65 +294,6 @@ class Sharing:
         )
 
 
-def _still(decision: Decision, identity: str) -> bool:
-    """Whether a share of that identity is what the decision gives now."""
-    return not decision.refused and form_of(decision).identity == identity
-
-
-def _joined(
-    released: Mapping[str, Effect], decision: Decision, dataset: Dataset
-) -> dict[str, Effect]:
-    """What was released, together with what the decision releases: the looser of each item."""
-    joined = dict(released)
-    for name, effect in decision.released.items() if not decision.refused else ():
-        joined[name] = join(dataset.by_name[name].kind, joined.get(name, effect), effect)
-    return joined
-
-
-def _bring_into_line(
-    connection: Connection, decided: list[_Decided], forms: dict[str, tuple[Form, int]]
-) -> dict[str, str | None]:
-    """Open, use and close shares so that each grant has the one it should; share by grant."""
-    columns = shares_table.c
-    is_open = columns.state == OPENING
-    rows = connection.execute(select(columns.id, columns.identity).where(is_open)).all()
-    in_use = {one.stored.share for one in decided if one.grant.id in forms}
-    by_identity = {row.identity: row.id for row in rows if row.id in in_use}
-    carried: dict[str, str | None] = {}
-    for one in decided:
-        share = None
-        if one.grant.id in forms:
-            form, schema_id = forms[one.grant.id]
-            share = by_identity.get(form.identity) or _open(connection, form, schema_id)
-            by_identity[form.identity] = share
-        carried[one.grant.id] = share
-        if (share, one.released) != (one.stored.share, one.stored.released):
-            ledger.set_outcome(connection, one.grant.id, one.released, share)
-    for name in {row.id for row in rows} - set(carried.values()):
-        connection.execute(update(shares_table).where(columns.id == name).values(state=CLOSING))
-    return carried
-
-
-def _open(connection: Connection, form: Form, schema_id: int) -> str:
-    taken = set(connection.execute(select(shares_table.c.id)).scalars())
-    name = new_id()
-    while name in taken:
-        name = new_id()
-    connection.execute(
-        insert(shares_table).values(
-            id=name,
-            dataset=form.dataset,
-            identity=form.identity,
-            effects=form.effects,
-            rows=form.rows,
-            domain=form.domain,
-            schema_id=schema_id,
-            state=OPENING,
-        )
-    )
-    return name
-
-
 def _find(name: str, among: Iterable[_Found]) -> _Found:
     for one in among:
         if one.grant.id == name:
@@ -293,11 +301,12 @@ def _find(name: str, among: Iterable[_Found]) -> _Found:
     raise GrantError(f"there is no grant {name!r}", mend="`shuqiao grant list` shows them")
 
 
-def _refuse_second(grant: Grant, other: Grant) -> None:
+def _refuse_second(grant: Grant, stored: ledger.Stored) -> None:
+    other = stored.grant
     if (
         other.consumer.id == grant.consumer.id
         and other.dataset == grant.dataset
-        and not other.ended
+        and stored.state != TERMINATED
         and other.valid_from <= grant.valid_until
         and grant.valid_from <= other.valid_until
     ):

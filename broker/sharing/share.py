@@ -14,10 +14,14 @@ from typing import Any
 
 from broker.log.topics import shared_topic
 from broker.model import Dataset, Schema, Scope
+from broker.policy.compare import within
 from broker.policy.model import Decision, Effect, RowRule
 from broker.policy.predicate import parse_predicate, to_json
 
 OPENING, LIVE, CLOSING, CLOSED = "OPENING", "LIVE", "CLOSING", "CLOSED"
+
+JOINED = b"joined"
+"""Position of a share in a partition where it has caught up and the common pass writes it."""
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -59,16 +63,36 @@ class Form:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def form_of(decision: Decision) -> Form:
-    """The form of the share that a decision opens."""
-    released = decision.released
-    masked = any(effect.name == "pseudonym" for effect in released.values())
+def pseudonymises(decision: Decision) -> bool:
+    """Whether a decision releases a pseudonym."""
+    return any(effect.name == "pseudonym" for effect in decision.released.values())
+
+
+def keyed_domain(name: str, generation: int) -> str:
+    """The domain's name with its generation; the first has none."""
+    return f"{name}#{generation}" if generation else name
+
+
+def form_of(decision: Decision, generations: Mapping[str, int]) -> Form:
+    """The form of the share that a decision opens, in its domain's generation."""
+    domain = keyed_domain(decision.domain, generations.get(decision.domain, 0))
     return Form(
         decision.dataset,
-        effects_to_json(released),
+        effects_to_json(decision.released),
         rows_to_json(decision.rows),
-        decision.domain if masked else "",
+        domain if pseudonymises(decision) else "",
     )
+
+
+def lawful(
+    form: Form, decision: Decision, generations: Mapping[str, int], dataset: Dataset
+) -> bool:
+    """Whether a share of that form shows no more than the decision allows now."""
+    domain = keyed_domain(decision.domain, generations.get(decision.domain, 0))
+    if form.domain not in ("", domain):
+        return False
+    rows = rows_from_json(form.rows, dataset)
+    return within(effects_from_json(form.effects), rows, decision, dataset)
 
 
 def new_id() -> str:

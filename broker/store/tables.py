@@ -1,4 +1,4 @@
-"""The control store's tables: consumers, grants, shares, schemas.
+"""The control store's tables: consumers, grants, shares, schemas, policy versions, leases.
 
 Law: no value of a record stands here. The migrations build exactly these tables
 (a test compares them).
@@ -6,7 +6,6 @@ Law: no value of a record stands here. The migrations build exactly these tables
 
 from sqlalchemy import (
     JSON,
-    Boolean,
     Column,
     Date,
     ForeignKey,
@@ -48,6 +47,8 @@ share = Table(
     Column("domain", String(400), nullable=False),
     Column("schema_id", Integer, ForeignKey("schema.id"), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("opened_at", String(32), nullable=False, server_default=""),
+    Column("closed_at", String(32), nullable=False, server_default=""),
 )
 
 grant = Table(
@@ -68,8 +69,46 @@ grant = Table(
     Column("filter", JSON(none_as_null=True), nullable=True),
     Column("minors", Text, nullable=False),
     Column("join_domain", String(400), nullable=False),
-    Column("ended", Boolean, nullable=False),
     Column("released", JSON, nullable=False),
     Column("share", String(16), ForeignKey("share.id"), nullable=True, index=True),
+    Column("state", String(16), nullable=False, server_default="ACTIVE"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("opening", String(16), nullable=True),
     sqlite_autoincrement=True,
+)
+
+domain = Table(
+    "domain",
+    metadata,
+    Column("name", String(400), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("shown", JSON, nullable=False),
+)
+
+policy_version = Table(
+    "policy_version",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("approver", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("applied_at", String(32), nullable=False),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+)
+"""One row: how often grants, shares or the policy have changed."""
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("beat", Integer, nullable=False),
 )

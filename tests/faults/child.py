@@ -29,9 +29,8 @@ class Telling(EmbeddedLog):
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    broker = Broker(city.settings(folder, batch=10))
+    broker = Broker(city.settings(folder, batch=10, relay_batch=10))
     broker.__dict__["log"] = Telling(broker.settings.log_path)
-    broker.relay._batch_size = 10
     print("ready", flush=True)
     mappings = broker.mappings()
     for name in broker.catalog.datasets:

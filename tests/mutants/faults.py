@@ -158,7 +158,7 @@ FAULTS = (
     ),
     Fault(
         "tests/laws/test_path_model.py::test_every_share_equals_the_recomputation[1]",
-        "broker/relay/worker.py",
+        "broker/relay/landing.py",
         "            if share in plan.shares:\n",
         "            if share in plan.shares and not values:\n",
         "a record that moves from one share to another leaves no tombstone",

@@ -17,8 +17,8 @@ def test_equal_grants_of_one_department_use_one_share(tmp_path: Path) -> None:
         third = city.grant(broker, "c", "name")
         assert one.share and other.share and third.share
         assert one.share.id == other.share.id != third.share.id
-        ((share, readers), *_) = [x for x in broker.sharing.audiences() if len(x[1]) == 2]
-        assert readers == ["a", "b"] and share.id == one.share.id
+        (both,) = [found for found in broker.sharing.audiences() if len(found.readers) == 2]
+        assert both.readers == ["a", "b"] and both.share.id == one.share.id
         assert broker.sharing.readable(third.share.id, "c") == third.share
         for consumer in ("a", "nobody"):
             with pytest.raises(GrantError, match="no right"):
@@ -39,11 +39,8 @@ def test_a_share_lives_as_long_as_an_active_grant(tmp_path: Path) -> None:
         today = broker.today
         one = city.grant(broker, "a", "name", valid_until=str(today))
         assert one.share and broker.sharing.readable(one.share.id, "a")
-    with city.city(tmp_path) as broker:
-        tomorrow = today + timedelta(days=1)
-        broker.__dict__["policy"] = type(broker.policy)(
-            **{**vars(broker.policy), "as_of": tomorrow}
-        )
+    tomorrow = today + timedelta(days=1)
+    with city.city(tmp_path, tomorrow) as broker:
         assert broker.sharing.shares() == []
         with pytest.raises(GrantError, match="no right"):
             broker.sharing.readable(one.share.id, "a")
@@ -57,10 +54,7 @@ def test_a_grant_that_starts_later_opens_its_share_then(tmp_path: Path) -> None:
         tomorrow = broker.today + timedelta(days=1)
         outcome = city.grant(broker, "a", "name", valid_from=str(tomorrow))
         assert outcome.share is None and outcome.decision.refused.code == "no_grant"
-        broker.__dict__["policy"] = type(broker.policy)(
-            **{**vars(broker.policy), "as_of": tomorrow}
-        )
-        broker.__dict__.pop("sharing")
+    with city.city(tmp_path, tomorrow) as broker:
         (outcome,) = broker.sharing.settle()
         assert outcome.share is not None
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from broker.bootstrap import Broker
 from broker.cli.connect import collect
 from broker.cli.output import OUTPUT
-from broker.relay.worker import Progress
+from broker.relay.progress import Progress
 
 _DATASET = "ga.resident_base"
 _PAUSE = 4.0

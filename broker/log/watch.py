@@ -1,0 +1,88 @@
+"""Waking readers: in this process at once, on another process's commit within milliseconds.
+
+Law: nobody polls while nobody waits; one thread polls for all who wait in a process.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+POLL = 0.02
+"""Seconds between two looks for another process's commit."""
+
+_LINGER = 5.0
+"""Seconds the thread goes on after the last reader has stopped waiting."""
+
+
+class Watch:
+    """Counts changes. `look` says what state the file is in; a new state is a change."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look = look
+        self._condition = threading.Condition()
+        self._changes = 0
+        self._waiting = 0
+        self._seen: int | None = None
+        self._running = False
+        self._closed = False
+
+    def changed(self) -> None:
+        """This process has committed."""
+        with self._condition:
+            self._changes += 1
+            self._condition.notify_all()
+
+    def changes(self) -> int:
+        """A number that grows with every change that was noticed."""
+        with self._condition:
+            if not self._running:
+                self._notice()
+            return self._changes
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """Return when there are changes beyond `seen`, or after `timeout` seconds."""
+        until = time.monotonic() + timeout
+        with self._condition:
+            self._notice()
+            self._waiting += 1
+            try:
+                self._run()
+                while self._changes == seen and not self._closed:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._condition.wait(left)
+                return self._changes
+            finally:
+                self._waiting -= 1
+
+    def close(self) -> None:
+        """Wake everybody; nobody waits any more."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def _notice(self) -> None:
+        state = self._look()
+        if state != self._seen:
+            self._changes += self._seen is not None
+            self._seen = state
+            self._condition.notify_all()
+
+    def _run(self) -> None:
+        if not self._running and not self._closed:
+            self._running = True
+            threading.Thread(target=self._poll, name="log-watch", daemon=True).start()
+
+    def _poll(self) -> None:
+        idle_since: float | None = None
+        while True:
+            time.sleep(POLL)
+            with self._condition:
+                now = time.monotonic()
+                idle_since = None if self._waiting else idle_since or now
+                idle = idle_since is not None and now - idle_since > _LINGER
+                if self._closed or idle:
+                    self._running = False
+                    return
+                self._notice()

@@ -1,0 +1,221 @@
+"""One partition of one dataset, relayed step by step.
+
+Law: outputs, membership and positions land in one commit or not at all. The common pass
+writes the shares that have joined it; a share that is opening catches up beside it, from
+the beginning, with the last version of each key alone, and joins in the commit in which
+both stand at the same offset. A step is one batch of each, so neither waits for the
+other. While a yearly pass judges old records anew, the common pass waits.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from broker.log.interface import Log, PositionWrite, Stored
+from broker.log.topics import relay_position, share_positions
+from broker.model import Dataset
+from broker.relay.landing import Lander, Task
+from broker.relay.membership import NOBODY, Membership
+from broker.relay.plan import Plan
+from broker.relay.position import Common, Pass, ordered_year, pass_position
+from broker.relay.progress import Progress
+from broker.seal import Sealer
+from broker.sharing.share import JOINED, Share
+
+_KEYS_A_READ = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every partition is relayed with. `year` is the city's current year, asked only
+    for a partition without a committed one; `plan` compiles; `told` hears of each commit."""
+
+    log: Log
+    sealer: Sealer
+    year: Callable[[], int]
+    plan: Callable[[Dataset, Sequence[Share]], Plan]
+    told: Callable[[Dataset, Progress], None]
+    batch_size: int
+
+
+class Partition:
+    """The partition as last seen; what another worker commits makes it look again."""
+
+    def __init__(self, tools: Tools, dataset: Dataset, partition: int) -> None:
+        self._tools = tools
+        self._log = tools.log
+        self._dataset = dataset
+        self._partition = partition
+        self._name = relay_position(dataset.id, partition)
+        self._pass_name = pass_position(dataset.id, partition)
+        self._committed: bytes | None = b""
+        self._common = Common(0, 0, 0)
+        self._passing: Pass | None = None
+        self._places: dict[str, bytes | None] = {}
+        self._last: tuple[int, dict[bytes, int]] | None = None
+
+    def step(self, shares: Sequence[Share]) -> Progress:
+        """At most one batch of the common pass and one of the shares that are opening.
+
+        No commit (`Progress.commits` is 0) means that everything is up to date.
+        """
+        self._look()
+        total = Progress()
+        self._learn_places(shares)
+        joined = [share for share in shares if self._places[share.id] == JOINED]
+        late = [share for share in shares if self._places[share.id] != JOINED]
+        if self._passing or self._new_year():
+            self._judge_anew(joined, late, total)
+            return total
+        if joined or not late:
+            self._follow(joined, late, total)
+        if late:
+            self._catch_up(late, not joined, total)
+        else:
+            self._last = None
+        return total
+
+    def _look(self) -> None:
+        """Take over what is committed, where it is not our own last commit."""
+        committed = self._log.position(self._name)
+        if committed == self._committed:
+            return
+        self._committed = committed
+        if committed is None:
+            self._common = Common(0, self._tools.year(), 0)
+        else:
+            self._common = Common.unpack(committed)
+        passing = self._log.position(self._pass_name)
+        self._passing = Pass.unpack(passing) if passing else None
+        self._places, self._last = {}, None
+        self._membership = Membership(self._log, self._dataset.id, self._partition)
+        self._lander = Lander(self._dataset, self._partition, self._tools.sealer, self._membership)
+
+    def _learn_places(self, shares: Sequence[Share]) -> None:
+        known = {share.id for share in shares}
+        self._places = {name: place for name, place in self._places.items() if name in known}
+        for name in known - self._places.keys():
+            self._places[name] = self._log.position(self._place_name(name))
+
+    def _place_name(self, share: str) -> str:
+        return f"{share_positions(share)}{self._partition}"
+
+    def _follow(self, joined: Sequence[Share], late: Sequence[Share], total: Progress) -> None:
+        """One batch of the common pass."""
+        end = self._log.end(self._dataset.collected_topic, self._partition)
+        records = self._read(self._common.offset, end)
+        if not records:
+            return
+        plan = self._tools.plan(self._dataset, joined)
+        others = frozenset(share.id for share in late)
+        task = Task(plan, None, others, self._common.year)
+        self._land(records, task, records[-1].offset + 1, [], total)
+
+    def _catch_up(self, late: Sequence[Share], alone: bool, total: Progress) -> None:
+        """One batch for the shares that are furthest behind.
+
+        Where no share has joined yet there is no common pass to wait for: then this is it.
+        """
+        places = {share.id: _offset(self._places[share.id]) for share in late}
+        start = min(places.values())
+        group = [share for share in late if places[share.id] == start]
+        ahead = [place for place in places.values() if place > start]
+        end = self._common.offset
+        if alone:
+            end = max(end, self._log.end(self._dataset.collected_topic, self._partition))
+        limit = min([*ahead, end])
+        last = self._last_versions(start, end)
+        records = self._read(start, limit)
+        reached = records[-1].offset + 1 if records else limit
+        value = JOINED if reached >= end else reached.to_bytes(8, "big")
+        moves = [
+            PositionWrite(self._place_name(share.id), self._places[share.id], value)
+            for share in group
+        ]
+        newest = [one for one in records if last.get(one.key, one.offset) <= one.offset]
+        plan = self._tools.plan(self._dataset, group)
+        mine = frozenset(share.id for share in group)
+        task = Task(plan, mine, NOBODY, self._common.year)
+        self._land(newest, task, max(reached, self._common.offset), moves, total)
+        self._places.update(dict.fromkeys(mine, value))
+
+    def _new_year(self) -> bool:
+        """Whether a year was ordered that this partition is not judged by yet."""
+        return ordered_year(self._log, self._dataset.id) > self._common.year
+
+    def _judge_anew(self, joined: Sequence[Share], late: Sequence[Share], total: Progress) -> None:
+        """One batch of the yearly pass: who enters a share, who leaves it. Shares that are
+        opening begin again, under the new year."""
+        before, passing = self._passing, self._passing
+        moves: list[PositionWrite] = []
+        if passing is None:
+            year = ordered_year(self._log, self._dataset.id)
+            passing = Pass(year, 0, self._common.offset)
+            for share in late:
+                place = self._places[share.id]
+                moves.append(PositionWrite(self._place_name(share.id), place, None))
+        last = self._last_versions(passing.offset, passing.end)
+        records = self._read(passing.offset, passing.end)
+        reached = records[-1].offset + 1 if records else passing.end
+        after = Pass(passing.year, reached, passing.end) if reached < passing.end else None
+        packed = before.pack() if before else None
+        if (before, after) != (None, None):
+            value = after.pack() if after else None
+            moves.append(PositionWrite(self._pass_name, packed, value))
+        newest = [one for one in records if last.get(one.key, one.offset) <= one.offset]
+        plan = self._tools.plan(self._dataset, joined)
+        others = frozenset(share.id for share in late)
+        task = Task(plan, None, others, passing.year, again=False)
+        common = self._common
+        if after is None:
+            self._common = Common(common.offset, passing.year, common.turn)
+        self._land(newest, task, common.offset, moves, total)
+        self._passing, self._last = after, self._last if after else None
+        for share in late:
+            self._places[share.id] = None
+
+    def _last_versions(self, start: int, end: int) -> dict[bytes, int]:
+        """Where each key's last version stands, as seen when the pass began: an earlier one
+        is in no share that opens now."""
+        if self._last is not None and self._last[0] <= start:
+            return self._last[1]
+        last: dict[bytes, int] = {}
+        offset = start
+        while offset < end:
+            limit = min(_KEYS_A_READ, end - offset)
+            page = self._log.keys(self._dataset.collected_topic, self._partition, offset, limit)
+            if not page:
+                break
+            last.update((key, found) for found, key in page if found < end)
+            offset = page[-1][0] + 1
+        self._last = start, last
+        return last
+
+    def _read(self, offset: int, end: int) -> Sequence[Stored]:
+        if offset >= end:
+            return ()
+        limit = min(self._tools.batch_size, end - offset)
+        found = self._log.read(self._dataset.collected_topic, self._partition, offset, limit)
+        return [record for record in found if record.offset < end]
+
+    def _land(
+        self,
+        records: Sequence[Stored],
+        task: Task,
+        offset: int,
+        moves: list[PositionWrite],
+        total: Progress,
+    ) -> None:
+        """Commit the batch of these records with the common offset and the other moves."""
+        landing = self._lander.land(records, task)
+        common = Common(offset, self._common.year, self._common.turn + 1)
+        value = common.pack()
+        landing.batch.positions.extend([PositionWrite(self._name, self._committed, value), *moves])
+        self._log.commit(landing.batch)
+        self._membership.committed(landing.interned)
+        self._common, self._committed = common, value
+        total.add(landing.progress)
+        self._tools.told(self._dataset, landing.progress)
+
+
+def _offset(place: bytes | None) -> int:
+    return int.from_bytes(place or b"", "big")

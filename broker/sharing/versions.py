@@ -1,0 +1,179 @@
+"""Policy versions: which policy is in force.
+
+Law: what is in force is a stored version, whole and immutable, never the files
+themselves; files count once they are applied. The first use of an installation applies
+its files as version 1. Applying the same content again is the same version.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from broker.catalog import Catalog
+from broker.errors import PolicyError
+from broker.policy.load import load_policy
+from broker.policy.model import Policy
+from broker.store.engine import Store
+from broker.store.revision import count_up
+from broker.store.tables import policy_version as table
+
+Content = list[dict[str, str]]
+"""Folder by folder, file name → text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A policy version; times are ISO 8601 in UTC."""
+
+    number: int
+    digest: str
+    author: str
+    approver: str
+    reason: str
+    applied_at: str
+
+
+class Versions:
+    """The stored versions, and the policy of the newest."""
+
+    def __init__(
+        self, store: Store, catalog: Catalog, folders: Callable[[], Sequence[Path]]
+    ) -> None:
+        """`folders` gives the policy files of this installation."""
+        self._store = store
+        self._catalog = catalog
+        self._folders = folders
+        self._loaded: dict[int, Policy] = {}
+
+    def active(self, as_of: date) -> Policy:
+        """The policy in force, on that day."""
+        with self._store.reading() as connection:
+            number = newest(connection)
+        if not number:
+            number = self._first(as_of)
+        return self.policy(number, as_of)
+
+    def active_in(self, connection: Connection, as_of: date) -> Policy:
+        """The same within a transaction of the caller's; a version must be there."""
+        return self._policy_in(connection, newest(connection), as_of)
+
+    def policy(self, number: int, as_of: date) -> Policy:
+        """The policy of a version, on a day."""
+        if number not in self._loaded:
+            with self._store.reading() as connection:
+                return self._policy_in(connection, number, as_of)
+        return replace(self._loaded[number], as_of=as_of)
+
+    def chosen(self, number: int, content: Content | None, as_of: date) -> Policy:
+        """The policy of a content, of a version, or (0, None) the one in force."""
+        if content is not None:
+            return self._load(content, as_of)
+        return self.policy(number, as_of) if number else self.active(as_of)
+
+    def files(self, as_of: date) -> tuple[Content, Policy]:
+        """The installation's files, checked; `PolicyError` where they are not in order."""
+        folders = list(self._folders())
+        return read_content(folders), load_policy(folders, self._catalog, as_of)
+
+    def content(self, number: int) -> Content:
+        """What stands in a version."""
+        with self._store.reading() as connection:
+            return _content(connection, number)
+
+    def all(self) -> list[Version]:
+        """Every version, oldest first."""
+        columns = [table.c[name] for name in Version.__slots__]
+        with self._store.reading() as connection:
+            rows = connection.execute(select(*columns).order_by(table.c.number)).mappings().all()
+        return [Version(**row) for row in rows]
+
+    def put(
+        self, connection: Connection, content: Content, author: str, approver: str, reason: str
+    ) -> int:
+        """Store a checked content as the next version, which is then in force; its number."""
+        digest = digest_of(content)
+        last = newest(connection)
+        known = connection.execute(select(table.c.digest).where(table.c.number == last)).scalar()
+        if known == digest:
+            return last
+        connection.execute(
+            insert(table).values(
+                number=last + 1,
+                digest=digest,
+                content=content,
+                author=author,
+                approver=approver,
+                reason=reason,
+                applied_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+        )
+        count_up(connection)
+        return last + 1
+
+    def _first(self, as_of: date) -> int:
+        content, _ = self.files(as_of)
+        with self._store.writing() as connection:
+            return newest(connection) or self.put(connection, content, "installation", "", "")
+
+    def _policy_in(self, connection: Connection, number: int, as_of: date) -> Policy:
+        if number not in self._loaded:
+            self._loaded[number] = self._load(_content(connection, number), as_of)
+        return replace(self._loaded[number], as_of=as_of)
+
+    def _load(self, content: Content, as_of: date) -> Policy:
+        with tempfile.TemporaryDirectory(prefix="shuqiao-policy-") as place:
+            folders = write_content(content, Path(place))
+            return load_policy(folders, self._catalog, as_of)
+
+
+def newest(connection: Connection) -> int:
+    """The number of the version in force; 0 where there is none yet."""
+    return int(connection.execute(select(func.max(table.c.number))).scalar() or 0)
+
+
+def digest_of(content: Content) -> str:
+    """SHA-256 of a content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_content(folders: Sequence[Path]) -> Content:
+    """The policy files of the folders."""
+    found: Content = []
+    for folder in folders:
+        files = [*folder.glob("*.yaml"), *folder.glob("rules/*.yaml")]
+        try:
+            texts = {one.relative_to(folder).as_posix(): one.read_text("utf-8") for one in files}
+        except (OSError, UnicodeDecodeError):
+            raise PolicyError(
+                "a policy file cannot be read", where=str(folder), mend="`shuqiao policy check`"
+            ) from None
+        found.append(dict(sorted(texts.items())))
+    return found
+
+
+def write_content(content: Content, place: Path) -> list[Path]:
+    """Lay a content out as folders of files below `place`; the folders."""
+    folders: list[Path] = []
+    for number, files in enumerate(content):
+        folder = place / str(number)
+        (folder / "rules").mkdir(parents=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, "utf-8")
+        folders.append(folder)
+    return folders
+
+
+def _content(connection: Connection, number: int) -> Content:
+    found: Any = connection.execute(
+        select(table.c.content).where(table.c.number == number)
+    ).scalar()
+    if found is None:
+        raise PolicyError(f"there is no policy version {number}", mend="`shuqiao policy versions`")
+    return list(found)

@@ -1,0 +1,19 @@
+"""How often the control store has changed: what was read at one number still holds at it.
+
+Law: whatever changes grants, consumers, shares or the policy counts up in the same
+transaction.
+"""
+
+from sqlalchemy import Connection, select, update
+
+from broker.store.tables import revision
+
+
+def current(connection: Connection) -> int:
+    """The number now."""
+    return int(connection.execute(select(revision.c.number)).scalar_one())
+
+
+def count_up(connection: Connection) -> None:
+    """Something has changed."""
+    connection.execute(update(revision).values(number=revision.c.number + 1))
