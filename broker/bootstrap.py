@@ -153,11 +153,21 @@ class Broker:
                 where=str(folder),
                 mend="put a mapping file there; connectors/samples/mappings has six to start from",
             )
-        return [
+        found = [
             mapping
             for file in files
             for mapping in load_mapping(file, self.catalog, self.settings.sources_path)
         ]
+        named: dict[tuple[str, str], Mapping] = {}
+        for mapping in found:
+            other = named.setdefault((mapping.dataset, mapping.name), mapping)
+            if other is not mapping:
+                raise MappingError(
+                    f"two sources of {mapping.dataset} are named {mapping.name}",
+                    where=mapping.file,
+                    mend=f"give one another name, or remove it; the other stands in {other.file}",
+                )
+        return found
 
     def source(self, mapping: Mapping) -> Source:
         """The source that a mapping describes."""

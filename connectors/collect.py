@@ -40,7 +40,8 @@ class Secrets:
 @dataclass(slots=True)
 class Counts:
     """What became of the rows read. `outdated`: the log has a later version of the key;
-    `superseded`: an earlier row of the same key gave way."""
+    `superseded`: an earlier row of the same key gave way; `waiting`: wrong as before, and
+    in quarantine already."""
 
     rows: int = 0
     appended: int = 0
@@ -50,6 +51,7 @@ class Counts:
     duplicates: int = 0
     superseded: int = 0
     quarantined: int = 0
+    waiting: int = 0
     stale: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -57,7 +59,7 @@ class Counts:
         """Add another batch's counts."""
         for name in (
             "rows", "appended", "deleted", "unchanged", "outdated", "duplicates",
-            "superseded", "quarantined", "stale",
+            "superseded", "quarantined", "waiting", "stale",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.reasons.update(other.reasons)
@@ -228,7 +230,7 @@ class Collector:
         known = self._log.entries(table, 0, fresh)
         for mark, some in fresh.items():
             if mark in known:
-                counts.unchanged += len(some)
+                counts.waiting += len(some)
                 continue
             batch.tables.append(TableWrite(table, 0, mark, b"1"))
             for row, fault in some:

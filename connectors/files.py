@@ -165,7 +165,8 @@ class CsvDrops:
             raise SourceError(
                 f"the header differs from the mapping: {difference}",
                 where=f"{name}:{line.number}",
-                mend=f"mend the file, or {self._mapping.file}; nothing of the file was taken",
+                mend=f"mend the file, or {self._mapping.file}; "
+                "nothing of it, nor of the files after it, was taken",
             )
         return names
 

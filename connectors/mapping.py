@@ -4,8 +4,10 @@ Law: every column is mapped or ignored by name, every item has one column, the t
 is stated. What is unknown, missing or said twice is refused with file and line.
 """
 
+import re
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -73,6 +75,15 @@ class Mapping:
 def load_mapping(file: Path, catalog: Catalog, folder: Path) -> list[Mapping]:
     """The mappings of a file, one a source; paths in it start at `folder`."""
     return _Reader(file, folder).mappings(load_marked(file, MappingError), catalog)
+
+
+def _readable(pattern: str) -> bool:
+    """Whether a date that is written so can be read again."""
+    moment = datetime(2001, 11, 1, 4, 5, 6)
+    try:
+        return datetime.strptime(moment.strftime(pattern), pattern).date() == moment.date()
+    except (ValueError, re.error):
+        return False
 
 
 class _Reader:
@@ -169,6 +180,9 @@ class _Reader:
             pattern = str(form.get("format") or "")
             if item.logical in _DATED and not pattern:
                 pattern = "%Y-%m-%d" if item.logical == "date" else "%Y-%m-%d %H:%M:%S"
+            if pattern and not _readable(pattern):
+                what = f"the format {pattern!r} reads no date"
+                raise self._wrong(what, "as strptime wants it, e.g. %Y-%m-%d", node, name)
             columns.append(
                 Column(
                     str(name),
@@ -191,7 +205,9 @@ class _Reader:
         if mode != dataset.deletes:
             raise self._wrong(
                 f"the catalogue says that deletes of {dataset.id} are seen by {dataset.deletes}",
-                "make mapping and schema equal",
+                "write `deletes: soft_delete` and `soft_delete: {column: …, values: […]}`"
+                if dataset.deletes == "soft_delete"
+                else "make mapping and schema equal",
                 root,
                 "deletes",
             )

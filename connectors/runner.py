@@ -69,15 +69,22 @@ class Runner:
         )
 
     def run(
-        self, limit: int, progress: Callable[[str, Counts], None] = lambda source, counts: None
+        self,
+        limit: int,
+        progress: Callable[[str, Counts], None] = lambda source, counts: None,
+        again: bool = False,
     ) -> list[Report]:
-        """Read every source to its end, `limit` rows a batch; one report a source."""
+        """Read every source to its end, `limit` rows a batch; one report a source.
+
+        `again` reads from the beginning: what is known costs nothing, what was mended far
+        behind the position is met.
+        """
         self._log.create_topic(self._dataset.collected_topic, self._dataset.partitions)
         self._log.create_topic(self._dataset.quarantine_topic, self._dataset.partitions)
         stopped = [report for one in self._supplies if (report := self._check(one)) is not None]
         if stopped:
             return stopped
-        return [self._run(one, limit, progress) for one in self._supplies]
+        return [self._run(one, limit, progress, again) for one in self._supplies]
 
     def _check(self, supply: Supply) -> Report | None:
         try:
@@ -86,7 +93,9 @@ class Runner:
             return self._stop(Report(supply.source.name, error=error), error)
         return None
 
-    def _run(self, supply: Supply, limit: int, progress: Callable[[str, Counts], None]) -> Report:
+    def _run(
+        self, supply: Supply, limit: int, progress: Callable[[str, Counts], None], again: bool
+    ) -> Report:
         source = supply.source
         report = Report(source.name)
         collector = Collector(
@@ -103,7 +112,7 @@ class Runner:
         committed = self._log.position(name)
         after = self._sealer.open(name, b"", committed).body if committed else None
         try:
-            for page in source.batches(after, limit):
+            for page in source.batches(None if again else after, limit):
                 batch, counts = collector.collect(page.rows)
                 if page.position != after:
                     sealed = self._sealer.seal(name, b"", POSITION_SCHEMA, page.position)

@@ -9,8 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.shapes import shape
-from broker.errors import MappingError
+from broker.errors import MappingError, SourceError
 from connectors.convert import Converter
+from connectors.mapping import Mapping
 from connectors.runner import Report
 from connectors.source import Fault, Row
 from connectors.status import Statuses
@@ -19,10 +20,15 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def run(dataset: str = typer.Argument("", help="one dataset; all when left out")) -> None:
+def run(
+    dataset: str = typer.Argument("", help="one dataset; all when left out"),
+    again: bool = typer.Option(
+        False, "--again", help="read from the beginning; what is known costs nothing downstream"
+    ),
+) -> None:
     """Collect everything that is new from the sources."""
     with opened() as broker:
-        done = collect(broker, dataset)
+        done = collect(broker, dataset, again)
     failed = [report for reports in done.values() for report in reports if report.error]
     if OUTPUT.as_json:
         OUTPUT.document(
@@ -37,6 +43,7 @@ def run(dataset: str = typer.Argument("", help="one dataset; all when left out")
                         "outdated": one.counts.outdated,
                         "duplicates": one.counts.duplicates,
                         "quarantined": one.counts.quarantined,
+                        "waiting": one.counts.waiting,
                         "error": str(one.error or ""),
                     }
                     for one in reports
@@ -46,6 +53,13 @@ def run(dataset: str = typer.Argument("", help="one dataset; all when left out")
         )
     else:
         show_reports(done)
+        if any(one.counts.quarantined or one.counts.waiting for r in done.values() for one in r):
+            OUTPUT.say(
+                "隔离的行：`shuqiao quarantine list` 看缘由；"
+                "在来源改好后 `shuqiao connect run --again` 重新读",
+                "rows in quarantine: `shuqiao quarantine list` says why; once they are mended at "
+                "the source, `shuqiao connect run --again` reads them again",
+            )
     for report in failed:
         OUTPUT.say(str(report.error), str(report.error), sign="✗")
     if failed:
@@ -93,11 +107,16 @@ def preview(
         found.check()
         pages = iter(found.batches(None, rows))
         page = next(pages, None)
-        for row in (page.rows if page else [])[:rows]:
-            _show(row, converter, {c.name: c.item for c in mappings[0].columns})
+        items = {column.name: column.item for column in mappings[0].columns}
+        shown = (page.rows if page else [])[:rows]
+        if OUTPUT.as_json:
+            OUTPUT.document([_document(row, converter, items) for row in shown])
+            return
+        for row in shown:
+            _show(row, converter, items)
 
 
-def collect(broker: Broker, dataset: str = "") -> dict[str, list[Report]]:
+def collect(broker: Broker, dataset: str = "", again: bool = False) -> dict[str, list[Report]]:
     """Run the sources of one dataset, or of all; the reports by dataset."""
     mappings = broker.mappings()
     wanted = [dataset] if dataset else sorted({mapping.dataset for mapping in mappings})
@@ -107,7 +126,7 @@ def collect(broker: Broker, dataset: str = "") -> dict[str, list[Report]]:
     with Progress(*columns, console=OUTPUT.console, transient=True, disable=quiet) as bars:
         for name in wanted:
             runner = broker.runner(name, mappings)
-            totals = [broker.source(one).total() for one in mappings if one.dataset == name]
+            totals = [_total(broker, one) for one in mappings if one.dataset == name]
             known = [total for total in totals if total is not None]
             bar = bars.add_task(name, total=sum(known) if len(known) == len(totals) else None)
             seen: dict[str, int] = {}
@@ -118,8 +137,16 @@ def collect(broker: Broker, dataset: str = "") -> dict[str, list[Report]]:
                 seen[source] = counts.rows
                 bars.update(bar, completed=sum(seen.values()))
 
-            done[name] = runner.run(broker.settings.batch, advance)
+            done[name] = runner.run(broker.settings.batch, advance, again)
     return done
+
+
+def _total(broker: Broker, mapping: Mapping) -> int | None:
+    """About how many rows a source has; what is wrong with it, its run will say."""
+    try:
+        return broker.source(mapping).total()
+    except SourceError:
+        return None
 
 
 def show_reports(done: dict[str, list[Report]]) -> None:
@@ -128,10 +155,12 @@ def show_reports(done: dict[str, list[Report]]) -> None:
         ("归集", "collected", "appended"), ("删除", "deleted", "deleted"),
         ("未变", "unchanged", "unchanged"), ("过时", "outdated", "outdated"),
         ("重复", "duplicates", "duplicates"), ("隔离", "quarantined", "quarantined"),
+        ("仍在隔离", "waiting", "waiting"),
     ]  # fmt: skip
     everything = [report.counts for reports in done.values() for report in reports]
-    if not any(one.outdated for one in everything):
-        columns = [column for column in columns if column[2] != "outdated"]
+    for rare in ("outdated", "waiting"):
+        if not any(getattr(one, rare) for one in everything):
+            columns = [column for column in columns if column[2] != rare]
     OUTPUT.table(
         [
             ("数据集", "dataset"), ("来源数", "sources"), ("读取行", "rows"),
@@ -147,6 +176,22 @@ def show_reports(done: dict[str, list[Report]]) -> None:
             for name, reports in done.items()
         ],
     )  # fmt: skip
+
+
+def _document(row: Row, converter: Converter, items: dict[str, str]) -> dict[str, Any]:
+    outcome = row.fault or converter.record(row.cells)
+    fault = asdict(outcome) if isinstance(outcome, Fault) else None
+    record = outcome if isinstance(outcome, dict) else {}
+    cells = [
+        {
+            "column": name,
+            "shape": shape(value),
+            "item": items.get(name, ""),
+            "becomes": shape(record.get(items.get(name, ""))),
+        }
+        for name, value in row.cells.items()
+    ]
+    return {"where": row.where, "fault": fault, "cells": cells}
 
 
 def _show(row: Row, converter: Converter, items: dict[str, str]) -> None:

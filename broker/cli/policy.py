@@ -43,6 +43,7 @@ def explain(consumer: str, dataset: str) -> None:
     """Why each item of a dataset comes out as it does for a consumer."""
     with opened() as broker:
         broker.catalog.dataset(dataset)
+        broker.sharing.consumer(consumer)
         mine = [
             (one.grant, one.decision)
             for one in broker.sharing.decided()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+from rich.console import Console
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
@@ -50,15 +51,21 @@ def list_() -> None:
 
 @app.command()
 def read(
-    share: str,
+    share: str = typer.Argument(..., help="a share's id, or its topic"),
     consumer: str = typer.Option(..., help="the consumer that reads; it must hold the share"),
     limit: int = typer.Option(10, min=1, help="at most so many records"),
 ) -> None:
     """Read a share as its consumer would: one JSON line a record, the newest of each key."""
     with opened() as broker:
-        found = broker.sharing.readable(share, consumer)
+        found = broker.sharing.readable(share.rpartition(".")[2], consumer)
         for number, (_, record) in enumerate(current(broker, found)):
             if number >= limit:
+                more = Console(stderr=True)
+                words = OUTPUT.text(
+                    f"… 只显示前 {limit} 条；--limit 可以更多",
+                    f"… the first {limit} only; --limit shows more",
+                )
+                more.print(words, markup=False, highlight=False)
                 return
             print(json.dumps(record, ensure_ascii=False, default=str))
 

@@ -56,10 +56,17 @@ class EmbeddedLog:
                 where=str(path),
                 mend="put the state folder on a disk of this machine",
             )
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._translated():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise LogError(
+                f"the log's file cannot be made ({error.strerror})",
+                where=str(path),
+                mend="check the state folder and its rights",
+            ) from None
+        with self._translated():
             self._db = sqlite3.connect(
                 path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )

@@ -112,6 +112,16 @@ class Sharing:
         with self._store.reading() as connection:
             return list(ledger.all_consumers(connection).values())
 
+    def consumer(self, name: str) -> Consumer:
+        """The consumer of that id; `GrantError` where there is none."""
+        with self._store.reading() as connection:
+            found = ledger.all_consumers(connection).get(name)
+        if found is None:
+            raise GrantError(
+                f"there is no consumer {name!r}", mend="`shuqiao consumer list` shows them"
+            )
+        return found
+
     def add_grant(self, asked: Application) -> Outcome:
         """Give a grant, decide it, and open its share or use an equal one."""
         self._versions.active(self._today())
@@ -199,8 +209,9 @@ class Sharing:
         for found in self._audiences():
             if found.share.id == share and consumer in found.readers:
                 return found.share
+        self.share(share)
         raise GrantError(
-            f"{consumer} has no right to a share {share}",
+            f"{consumer} has no right to share {share}",
             mend="`shuqiao share list` shows every share and who may read it",
         )
 

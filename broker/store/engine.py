@@ -26,6 +26,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._place = engine.url.database or engine.dialect.name
 
     def __repr__(self) -> str:
         return f"Store({self._engine.dialect.name})"
@@ -51,7 +52,7 @@ class Store:
         except SQLAlchemyError:
             raise StoreError(
                 "the control store cannot be used",
-                where=self._engine.dialect.name,
+                where=self._place,
                 mend="check that the database runs, has room, and that its address is right",
             ) from None
 
@@ -107,9 +108,17 @@ def _version(connection: Connection) -> str:
 
 def _make_file(path: Path) -> None:
     """A store file is readable by its owner alone from its first moment."""
-    if path.name and not path.exists():
+    if not path.name or path.exists():
+        return
+    try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"the store's file cannot be made ({error.strerror})",
+            where=str(path),
+            mend="check the state folder and its rights",
+        ) from None
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
