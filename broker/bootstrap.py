@@ -16,16 +16,18 @@ from broker.errors import MappingError
 from broker.keyring import Keyring
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
+from broker.model import Dataset
 from broker.policy.model import Policy
 from broker.registry import Registry
 from broker.relay.worker import Relay
-from broker.seal import Sealer
+from broker.seal import Sealer, open_sealer
 from broker.settings import Settings, load_settings
 from broker.sharing.life import Life
 from broker.sharing.service import Sharing
 from broker.sharing.versions import Versions
 from broker.store.engine import Store, open_store
 from broker.telemetry import Telemetry
+from connectors.collect import Secrets
 from connectors.convert import Converter
 from connectors.files import CsvDrops
 from connectors.mapping import Mapping, load_mapping
@@ -83,7 +85,7 @@ class Broker:
     @cached_property
     def sealer(self) -> Sealer:
         """Seals and opens collected records."""
-        return Sealer(self.keyring)
+        return open_sealer(self.keyring, self.log)
 
     @cached_property
     def telemetry(self) -> Telemetry:
@@ -178,8 +180,14 @@ class Broker:
             self.catalog.dataset(mapping.dataset),
             settle=self.settings.settle,
             overlap=self.settings.overlap,
-            secret=self.keyring.ensure(f"row.{mapping.dataset}"),
+            secret=self.dataset_key("row", self.catalog.dataset(mapping.dataset)),
         )
+
+    def dataset_key(self, name: str, dataset: Dataset) -> bytes:
+        """A secret of a dataset, made with its collected topic and never again."""
+        there = dataset.collected_topic in self.log.topics()
+        name = f"{name}.{dataset.id}"
+        return self.keyring.key(name) if there else self.keyring.ensure(name)
 
     def converter(self, mapping: Mapping) -> Converter:
         """The converter of a mapping."""
@@ -197,7 +205,7 @@ class Broker:
             ],
             log=self.log,
             sealer=self.sealer,
-            keyring=self.keyring,
+            secrets=Secrets(self.dataset_key("record", found), self.dataset_key("row", found)),
             schema_id=self.registry.schema_id(found.schema),
             emit=self.telemetry.emit,
         )

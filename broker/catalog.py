@@ -136,7 +136,7 @@ class _Reader:
         name = str(field.get("name", "?"))
         before = len(self.findings)
         for attribute in ("title", "kind", "level", "concept"):
-            if not field.get(attribute):
+            if not str(field.get(attribute) or "").strip():
                 self.wrong(name, f"{attribute} is missing", f"classify the item: add {attribute}")
         kind, level = str(field.get("kind") or ""), str(field.get("level") or "")
         if kind and kind not in set(Kind):
@@ -166,7 +166,7 @@ class _Reader:
 
     def _record(self, schema: dict[str, Any], items: tuple[Item, ...]) -> None:
         for attribute in ("title", "primary_key", "partitions", "presence", "deletes"):
-            if not schema.get(attribute):
+            if not str(schema.get(attribute) or "").strip():
                 self.wrong("", f"{attribute} is missing", f"add {attribute} to the record")
         names = {item.name for item in items}
         for key in (*schema.get("primary_key", ()), schema.get("scope_item", "")):

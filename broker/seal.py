@@ -14,14 +14,17 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from broker.errors import SealError
+from broker.errors import KeyringError, PositionMoved, SealError
 from broker.keyring import Keyring
+from broker.log.interface import Batch, Log, PositionWrite
 
 _VERSION = 1
 _HEADER = struct.Struct(">BI")
 _NONCE = 12
 _TAG = 16
 _KEY = "seal"
+_PROOF = "keyring"
+"""Position that holds an empty text sealed with the key of this log."""
 
 
 class Opened(NamedTuple):
@@ -35,7 +38,7 @@ class Sealer:
     """Seals and opens with the keyring's sealing key."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._aead = AESGCM(keyring.ensure(_KEY))
+        self._aead = AESGCM(keyring.key(_KEY))
 
     def __repr__(self) -> str:
         return "Sealer()"
@@ -57,6 +60,30 @@ class Sealer:
         except InvalidTag:
             raise _unopened(topic) from None
         return Opened(_HEADER.unpack(header)[1], body)
+
+
+def open_sealer(keyring: Keyring, log: Log) -> Sealer:
+    """The sealer of a log. The sealing key is made with the log and never again; a keyring
+    that is not the one the log was written with is refused before anything is read."""
+    proof = log.position(_PROOF)
+    if proof is None:
+        keyring.ensure(_KEY)
+        sealer = Sealer(keyring)
+        fresh = sealer.seal(_PROOF, b"", 0, b"")
+        try:
+            log.commit(Batch(positions=[PositionWrite(_PROOF, None, fresh)]))
+        except PositionMoved:
+            return open_sealer(keyring, log)
+        return sealer
+    sealer = Sealer(keyring)
+    try:
+        sealer.open(_PROOF, b"", proof)
+    except SealError:
+        raise KeyringError(
+            "the keyring is not the one that this log was written with",
+            mend="restore the keyring that belongs to the log; nothing was read",
+        ) from None
+    return sealer
 
 
 def _bound(header: bytes, topic: str, key: bytes) -> bytes:

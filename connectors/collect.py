@@ -25,7 +25,7 @@ from broker.seal import Sealer
 from connectors.convert import Converter
 from connectors.source import Fault, Row
 
-_ENTRY = struct.Struct(">QB16s")
+_ENTRY = struct.Struct(">qB16s")
 _GONE = b"\0" * 16
 
 
@@ -121,6 +121,7 @@ class Collector:
         self._latest = latest
         self._codec = Codec(dataset.schema)
         self._quarantine = Quarantine(dataset, sealer)
+        self._set_aside_now: set[bytes] = set()
 
     def collect(self, rows: Iterable[Row]) -> tuple[Batch, Counts]:
         """The batch to commit (without the position), and what became of the rows."""
@@ -229,9 +230,13 @@ class Collector:
             fresh[keyed_hash(self._secrets.row, text)].append((row, fault))
         known = self._log.entries(table, 0, fresh)
         for mark, some in fresh.items():
+            if mark in self._set_aside_now:
+                counts.duplicates += len(some)
+                continue
             if mark in known:
                 counts.waiting += len(some)
                 continue
+            self._set_aside_now.add(mark)
             batch.tables.append(TableWrite(table, 0, mark, b"1"))
             for row, fault in some:
                 counts.quarantined += 1

@@ -183,7 +183,10 @@ def _time(value: Any, form: str, zone: ZoneInfo) -> datetime:
             raise Wrong("impossible_time", f"a real time, written as {form}") from None
     if value.tzinfo is None:
         value = value.replace(tzinfo=zone)
-    moment: datetime = value.astimezone(UTC)
+    try:
+        moment: datetime = value.astimezone(UTC)
+    except OverflowError:
+        raise Wrong("impossible_time", "a time of this era") from None
     return moment
 
 
@@ -192,9 +195,14 @@ def _decimal(value: Any, scale: int) -> Decimal:
         number = Decimal(str(value).replace(",", ""))
     except InvalidOperation:
         raise Wrong("malformed_amount", "digits and a decimal point") from None
-    if not number.is_finite() or number != round(number, scale) or abs(number) >= 10**10:
+    if not number.is_finite() or not -_MOST < number < _MOST:
+        raise Wrong("malformed_amount", "an amount below 10 billion")
+    if number != round(number, scale):
         raise Wrong("malformed_amount", f"at most {scale} decimals")
     return round(number, scale)
+
+
+_MOST = 10**10
 
 
 def _whole(value: Any) -> int:

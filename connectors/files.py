@@ -12,7 +12,6 @@ its lines. Lines that share a key are handed over together at the end of their f
 import hashlib
 import json
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,11 +24,11 @@ from typing import Any
 from broker.errors import SourceError
 from connectors.csv_lines import LINE_BREAK, STRAY_QUOTE, TOO_LONG, Line, read_lines
 from connectors.mapping import Mapping
+from connectors.names import column_difference, shown_name
 from connectors.source import Fault, Row, RowBatch
 
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 _CHUNK = 1 << 20
-_LONG_NUMBER = re.compile(r"\d{9,}[Xx]?")
 _MEND = {
     STRAY_QUOTE: "close the quotation mark, or double it inside a cell",
     LINE_BREAK: "write the cell on one line, or close the quotation mark of the first line",
@@ -76,6 +75,16 @@ class CsvDrops:
 
     def batches(self, after: bytes | None, limit: int) -> Iterator[RowBatch]:
         """See `Source`."""
+        try:
+            yield from self._batches(after, limit)
+        except OSError as error:
+            raise SourceError(
+                f"a file cannot be read ({error.strerror})",
+                where=shown_name(Path(error.filename or "")),
+                mend="put it back, or mend its rights; what was read before stands",
+            ) from None
+
+    def _batches(self, after: bytes | None, limit: int) -> Iterator[RowBatch]:
         state = json.loads(after) if after else {"taken": []}
         taken: list[str] = list(state["taken"])
         for path in self._finished():
@@ -169,32 +178,6 @@ class CsvDrops:
                 "nothing of it, nor of the files after it, was taken",
             )
         return names
-
-
-def shown_name(path: Path) -> str:
-    """A file's name as messages may show it."""
-    name = "".join(c if c.isprintable() else "·" for c in path.name)
-    return _LONG_NUMBER.sub("…", name)
-
-
-def column_difference(found: list[str], expected: tuple[str, ...]) -> str:
-    """Missing, unknown and repeated columns in words; empty where there are none."""
-    unknown = [_printable(name) for name in found if name not in expected]
-    if len(unknown) * 2 > len(found):  # a row of data where the header should be
-        unknown = [f"{len(unknown)} names, not shown, as they may be data"]
-    twice = [name for name, times in Counter(found).items() if times > 1]
-    parts = (
-        ("missing", [name for name in expected if name not in found]),
-        ("unknown", unknown),
-        ("twice", [name for name in twice if name in expected]),
-    )
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
-
-
-def _printable(name: str) -> str:
-    """A column's name as a message may show it: data that stands where a header should is cut."""
-    clean = "".join(c if c.isprintable() and not c.isdigit() else "·" for c in name)
-    return clean if len(clean) <= 24 else f"{clean[:24]}…"
 
 
 def _fault(line: Line, width: int) -> Fault | None:

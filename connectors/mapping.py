@@ -16,6 +16,7 @@ from broker.catalog import Catalog
 from broker.errors import CatalogError, MappingError
 from broker.marked import line_of, load_marked
 from broker.model import Dataset
+from connectors.names import shown_name
 
 _KEYS = {"dataset", "source", "timezone", "deletes", "soft_delete", "columns", "ignore"}
 _SOURCE_KEYS = {
@@ -146,7 +147,10 @@ class _Reader:
                 "several databases, one name", "put {stem} into source.name", source, "name"
             )
         return [
-            (name.replace("{stem}", path.stem), f"sqlite:///file:{path.resolve()}?mode=ro&uri=true")
+            (
+                name.replace("{stem}", shown_name(Path(path.stem))),
+                f"sqlite:///file:{path.resolve()}?mode=ro&uri=true",
+            )
             for path in found
         ]
 

@@ -28,6 +28,17 @@ def holds_identifier(text: str) -> bool:
     return _found(text) or _found(_BETWEEN.sub("", text))
 
 
+def resembles_identifier(text: str) -> bool:
+    """Whether the text holds an identifier, or what would be an ID number with another check
+    digit."""
+    joined = _BETWEEN.sub("", unicodedata.normalize("NFKC", text))
+    return holds_identifier(text) or any(
+        _born(run.group()[start : start + 18]) is not None
+        for run in _RUN.finditer(joined)
+        for start in range(len(run.group()) - 17)
+    )
+
+
 def _found(text: str) -> bool:
     return bool(_MOBILE.search(text)) or any(
         is_citizen_id(run.group()[start : start + 18])
@@ -38,10 +49,15 @@ def _found(text: str) -> bool:
 
 def is_citizen_id(text: str) -> bool:
     """Whether 18 characters are an ID number: digits, a real birth date, a right check digit."""
+    return _born(text) is not None and bool(ric.calc_check_digit(text) == text[17].upper())
+
+
+def _born(text: str) -> date | None:
+    """The birth date that 18 characters would have as an ID number; None where none."""
     if not (text[:17].isascii() and text[:17].isdigit()):
-        return False
+        return None
     try:
         born = date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
     except ValueError:
-        return False
-    return born.year >= 1880 and bool(ric.calc_check_digit(text) == text[17].upper())
+        return None
+    return born if born.year >= 1880 else None

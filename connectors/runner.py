@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from broker.errors import ShuQiaoError, SourceError
-from broker.keyring import Keyring
+from broker.errors import PositionMoved, ShuQiaoError, SourceError
 from broker.log.interface import Log, PositionWrite
 from broker.model import Dataset
 from broker.seal import Sealer
@@ -54,7 +53,7 @@ class Runner:
         *,
         log: Log,
         sealer: Sealer,
-        keyring: Keyring,
+        secrets: Secrets,
         schema_id: int,
         emit: Callable[[Event], None],
     ) -> None:
@@ -64,9 +63,7 @@ class Runner:
         self._sealer = sealer
         self._schema_id = schema_id
         self._emit = emit
-        self._secrets = Secrets(
-            keyring.ensure(f"record.{dataset.id}"), keyring.ensure(f"row.{dataset.id}")
-        )
+        self._secrets = secrets
 
     def run(
         self,
@@ -114,15 +111,22 @@ class Runner:
         try:
             for page in source.batches(None if again else after, limit):
                 batch, counts = collector.collect(page.rows)
-                if page.position != after:
+                if batch.appends or batch.tables or page.position != after:
+                    # also where the position stays: it says that nobody else was here
                     sealed = self._sealer.seal(name, b"", POSITION_SCHEMA, page.position)
                     batch.positions.append(PositionWrite(name, committed, sealed))
-                    committed, after = sealed, page.position
-                if batch.appends or batch.tables or batch.positions:
                     self._log.commit(batch)
+                    committed, after = sealed, page.position
                 report.counts.add(counts)
                 self._tell(source.name, counts)
                 progress(source.name, report.counts)
+        except PositionMoved:
+            error = SourceError(
+                "another runner collects this source",
+                where=source.name,
+                mend="let one run at a time; what it has committed stands",
+            )
+            return self._stop(report, error)
         except SourceError as error:
             return self._stop(report, error)
         self._note(report, IDLE)

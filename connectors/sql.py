@@ -4,14 +4,15 @@ Law: rows come in the order of (cursor, key) up to the database's own clock minu
 settle delay, and each start reads back over the overlap window, so a row that was
 committed late is met. A page never ends inside a group of equal (cursor, key); keys
 are compared without case and outer blanks, as the converter reads them. Rows that have
-no place in that order (a NULL cursor or key, a cursor in the future) are handed over as
-faults, never passed over.
+no place in that order (a NULL cursor or key, a cursor in the future or not written as
+agreed) are handed over as faults, never passed over.
 
 Position: the highest cursor of the rows handed over; a start reads from the overlap
 window before it.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -40,13 +41,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from broker.errors import SourceError
-from broker.model import Dataset, Kind
+from broker.model import Dataset, Item, Kind
 from broker.pseudonym import keyed_hash
-from connectors.files import column_difference
 from connectors.mapping import Mapping
-from connectors.source import Fault, Row, RowBatch
+from connectors.names import column_difference
+from connectors.source import Fault, Row, RowBatch, value_fault
 
 _FUTURE = timedelta(days=1)
+_DIRECTIVE = re.compile(r"%.")
+_WIDTHS = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%y": 2, "%j": 3, "%f": 6}
+"""Digits of the parts of a time; what has no fixed number of digits is not here."""
 
 
 class SqlTable:
@@ -72,7 +76,7 @@ class SqlTable:
         self._order: tuple[ColumnElement[Any], ...] = (
             self._cursor,
             *(
-                _comparable(self._table.c[mapping.column_of(name)], dataset.by_name[name].kind)
+                _comparable(self._table.c[mapping.column_of(name)], dataset.by_name[name])
                 for name in dataset.primary_key
             ),
         )
@@ -122,7 +126,7 @@ class SqlTable:
         self, connection: Connection, last: list[Any] | None, upper: Any, limit: int
     ) -> list[Sequence[Any]]:
         """The next rows in order; the last group of equal (cursor, key) is whole."""
-        placed = [column.is_not(None) for column in self._keys]
+        placed = [*(column.is_not(None) for column in self._keys), *self._formed(True)]
         query = self._query().where(self._cursor <= upper, *placed)
         if last is not None:
             query = query.where(_after(self._order[: len(last)], last))
@@ -144,9 +148,8 @@ class SqlTable:
         """Rows that the order does not reach."""
         missing = [column.is_(None) for column in (self._cursor, *self._keys)]
         future = self._cursor > self._written(now + _FUTURE)
-        result = connection.execute(
-            self._query().where(or_(*missing, future)).execution_options(yield_per=limit)
-        )
+        astray = or_(*missing, future, *self._formed(False))
+        result = connection.execute(self._query().where(astray).execution_options(yield_per=limit))
         for part in result.partitions():
             yield RowBatch([self._misplaced(self._row(one)) for one in part], position)
 
@@ -156,9 +159,22 @@ class SqlTable:
             fault = Fault("null_cursor", cursor, "fill in the time of change")
         elif any(row.cells[column.name] is None for column in self._keys):
             fault = Fault("missing_mandatory", "", "fill in the key")
+        elif self._read_cursor(row.cells[cursor]) is None:
+            form = self._mapping.cursor_format or "a time"
+            fault = value_fault(cursor, row.cells[cursor]) or Fault(
+                "malformed_cursor", cursor, f"write the time of change as {form}"
+            )
         else:
             fault = Fault("cursor_in_future", cursor, "mend the time of change")
         return Row(row.where, row.cells, row.raw, row.deleted, fault)
+
+    def _formed(self, well: bool) -> list[ColumnElement[bool]]:
+        """That the cursor is written as agreed, or that it is not; nothing where no form is
+        agreed, or its length may vary: what is written otherwise has no place in the order."""
+        pattern = _like(self._mapping.cursor_format)
+        if not pattern:
+            return []
+        return [self._cursor.like(pattern) if well else self._cursor.not_like(pattern)]
 
     def _query(self) -> Select[Any]:
         """What a row is ordered by, then every column."""
@@ -234,9 +250,21 @@ def _clock(connection: Connection) -> datetime:
     return aware
 
 
-def _comparable(column: ColumnElement[Any], kind: Kind) -> ColumnElement[Any]:
-    """A key column as it is ordered and compared: two spellings of an ID number are one."""
-    return func.upper(func.trim(cast(column, String))) if kind is Kind.CITIZEN_ID else column
+def _like(form: str) -> str:
+    """The LIKE pattern of a time form whose parts have a fixed width; empty for another."""
+    if not form or "_" in _DIRECTIVE.sub("", form):
+        return ""
+    widths = [_WIDTHS.get(found) for found in _DIRECTIVE.findall(form)]
+    if None in widths:
+        return ""
+    return _DIRECTIVE.sub(lambda found: "_" * _WIDTHS[found.group()], form)
+
+
+def _comparable(column: ColumnElement[Any], item: Item) -> ColumnElement[Any]:
+    """A key column as it is ordered and compared: two spellings of a key are one."""
+    if item.kind is Kind.CITIZEN_ID:
+        return func.upper(func.trim(cast(column, String)))
+    return func.trim(cast(column, String)) if item.logical == "string" else column
 
 
 def _after(columns: Sequence[ColumnElement[Any]], values: list[Any]) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ Closing: the read right went with the state; then the topic is deleted and wiped
 record key is destroyed, then the share is CLOSED. Each step may be done twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, select, update
@@ -56,10 +56,15 @@ class Life:
         if all(shared_topic(dataset, name) in topics for name, dataset, _ in self._in(OPENING)):
             return
         with self._store.writing() as connection:
+            used = _domains_in_use(connection, topics)
             for name, dataset, domain in _in(connection, OPENING):
+                if shared_topic(dataset, name) in topics:
+                    continue
+                # keys are made for what is new; a key that was there and is lost is an error
                 self._keyring.ensure(f"share.{name}")
                 if domain:
-                    self._keyring.ensure(f"pseudonym.{domain}")
+                    place = f"pseudonym.{domain}"
+                    self._keyring.key(place) if domain in used else self._keyring.ensure(place)
                 partitions = self._catalog.dataset(dataset).partitions
                 self._log.create_topic(shared_topic(dataset, name), partitions)
 
@@ -122,6 +127,16 @@ class Life:
             known = stored_generations(connection)
         if not used and domain not in {keyed_domain(*one) for one in known.items()}:
             self._keyring.destroy(f"pseudonym.{domain}")
+
+
+def _domains_in_use(connection: Connection, topics: Mapping[str, int]) -> set[str]:
+    """The domains whose key exists: some share in them has had its topic."""
+    query = select(shares.c.id, shares.c.dataset, shares.c.domain, shares.c.state)
+    return {
+        row.domain
+        for row in connection.execute(query)
+        if row.state != OPENING or shared_topic(row.dataset, row.id) in topics
+    }
 
 
 def _in(connection: Connection, state: str) -> list[tuple[str, str, str]]:

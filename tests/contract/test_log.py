@@ -1,11 +1,15 @@
 """The contract of `broker.log.interface`, the same for every engine."""
 
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from broker.errors import LogError, PositionMoved, UnknownTopic
+from broker.log import place
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Append, Batch, Log, PositionWrite, TableWrite
 
@@ -73,3 +77,75 @@ def test_a_deleted_topic_is_gone_and_the_next_starts_empty(log: Log) -> None:
         log.read("a", 0, 0, 1)
     log.create_topic("a", 2)
     assert log.read("a", 0, 0, 10) == []
+
+
+def test_the_file_is_its_owners_and_removed_values_are_overwritten(tmp_path: Path) -> None:
+    engine = EmbeddedLog(tmp_path / "log.db")
+    engine.create_topic("a", 1)
+    engine.commit(Batch([Append("a", 0, b"k", b"a value to be wiped")]))
+    for name in ("log.db", "log.db-wal"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    engine.delete_topic("a")
+    assert engine.wiped()
+    files = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert not any(b"a value to be wiped" in data for data in files)
+    engine.close()
+
+
+def test_wiping_waits_for_a_reader_of_an_older_state(tmp_path: Path) -> None:
+    engine = EmbeddedLog(tmp_path / "log.db")
+    engine.create_topic("a", 1)
+    engine.commit(Batch([Append("a", 0, b"k", b"a value to be wiped")]))
+    reader = sqlite3.connect(tmp_path / "log.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM record").fetchone()
+    engine.delete_topic("a")
+    assert not engine.wiped()
+    reader.close()
+    assert engine.wiped()
+    engine.close()
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [(Path("/"), "ext4"), (tmp_path.resolve(), "nfs4"), (tmp_path / "disk", "xfs")]
+    monkeypatch.setattr(place, "_mounts", lambda: mounts)
+    with pytest.raises(LogError, match="network file system"):
+        EmbeddedLog(tmp_path / "log.db")
+    assert not (tmp_path / "log.db").exists()
+    EmbeddedLog(tmp_path / "disk" / "log.db").close()
+
+
+def test_this_machine_names_its_mounts() -> None:
+    assert any(mount == Path("/") and kind for mount, kind in place._mounts())
+
+
+def test_a_position_may_be_taken_away(log: Log) -> None:
+    log.commit(
+        Batch(positions=[PositionWrite("p.1", None, b"1"), PositionWrite("p.2", None, b"2")])
+    )
+    log.commit(Batch(positions=[PositionWrite("p.1", b"1", None)]))
+    assert log.position("p.1") is None and log.positions("p.") == {"p.2": b"2"}
+    log.forget("p.")
+    assert log.positions("p.") == {}
+
+
+def test_a_waiting_reader_is_woken_in_this_process_and_from_another(log: Log) -> None:
+    other = EmbeddedLog(log._path)  # type: ignore[attr-defined]
+    for writer in (log, other):
+        seen = log.changes()
+        assert log.wait(seen, 0.05) == seen
+        found: list[float] = []
+
+        def wait(seen: int = seen, found: list[float] = found) -> None:
+            log.wait(seen, 10)
+            found.append(time.monotonic())
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.1)
+        assert not found
+        started = time.monotonic()
+        writer.commit(Batch([Append("a", 0, b"k", b"v")]))
+        thread.join(10)
+        assert found and found[0] - started < 5
+    other.close()

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from broker.errors import SourceError
+from connectors import files
+from connectors.names import shown_name
 from tests import city
 from tests.faults.bad import (
     ALLOWANCE,
@@ -58,6 +61,9 @@ def test_a_header_that_differs_stops_the_dataset(tmp_path: Path, header: str, sa
         (line(2, 致困原因="因故"), "unknown_code", "低保-0001.csv:3 致困原因"),
         (line(2, 月保障金="5.001"), "malformed_amount", "低保-0001.csv:3 月保障金"),
         (line(2, 月保障金="NaN"), "malformed_amount", "低保-0001.csv:3 月保障金"),
+        (line(2, 月保障金="1E+30"), "malformed_amount", "低保-0001.csv:3 月保障金"),
+        (line(2, 月保障金="9" * 30), "malformed_amount", "低保-0001.csv:3 月保障金"),
+        (line(2, 更新时间="0001/01/01 00:00"), "impossible_time", "低保-0001.csv:3 更新时间"),
         (line(2, 保障人数="二"), "malformed_number", "低保-0001.csv:3 保障人数"),
         (line(2, 证号=""), "missing_mandatory", "低保-0001.csv:3 证号"),
         (line(2, 城乡类别="15412345678"), "misplaced_identifier", "低保-0001.csv:3 城乡类别"),
@@ -175,3 +181,46 @@ def test_a_file_is_taken_once_by_content_and_a_half_written_one_waits(tmp_path: 
     fresh.write_bytes(f"{HEADER}\r\n{line(2)}\r\n".encode("gb18030"))
     assert csv_run(tmp_path, settle_seconds=60)[0].counts.rows == 0
     assert csv_run(tmp_path)[2] == 2
+
+
+@pytest.mark.parametrize("day", ["1900/01/01 00:00", "1970/01/01 00:00"])
+def test_a_time_of_change_before_1970_is_a_time(tmp_path: Path, day: str) -> None:
+    drop(tmp_path, f"{HEADER}\r\n{line(1, 更新时间=day)}\r\n{line(2)}\r\n")
+    report, found, keys = csv_run(tmp_path)
+    assert report.error is None and not found and keys == 2
+
+
+def test_a_file_that_vanishes_stops_its_source_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(tmp_path, f"{HEADER}\r\n{line(1)}\r\n", "990000199001011237.csv")
+    monkeypatch.setattr(files, "_digest", lambda path: path.unlink() or path.stat())
+    report, _, _ = csv_run(tmp_path)
+    assert isinstance(report.error, SourceError) and "No such file" in report.error.what
+    assert report.error.mend and "990000199001011237" not in str(report.error)
+
+
+@pytest.mark.parametrize(
+    "name", ["990000-19900101-1237.csv", "138 0013 8000.csv", "1380013800.csv", "9" * 12 + ".csv"]
+)
+def test_a_number_in_a_name_is_not_shown_however_it_is_written(name: str) -> None:
+    digits = "".join(c for c in shown_name(Path(name)) if c.isdigit())
+    assert len(digits) < 9
+
+
+def test_rows_that_are_wrong_as_before_wait_and_read_again_when_mended(tmp_path: Path) -> None:
+    drop(tmp_path, f"{HEADER}\r\n{line(1)}\r\n{line(2, 致困原因='因故')}\r\n")
+    report, _, keys = csv_run(tmp_path)
+    assert (report.counts.quarantined, keys) == (1, 1)
+    mapping = tmp_path / "mappings" / "mz_subsistence_allowance.yaml"
+    with city.city(tmp_path) as broker:
+        runner = broker.runner(ALLOWANCE, broker.mappings())
+        (again,) = runner.run(3, again=True)
+        assert (again.counts.waiting, again.counts.unchanged) == (1, 1)
+    text = mapping.read_text("utf-8")
+    assert "因病: " in text
+    code = text.partition("因病: ")[2].partition(",")[0].partition("}")[0].strip()
+    mapping.write_text(text.replace("因病: ", f"因故: {code}, 因病: "), "utf-8")
+    with city.city(tmp_path) as broker:
+        (again,) = broker.runner(ALLOWANCE, broker.mappings()).run(3, again=True)
+        assert again.counts.appended == 1 and live(broker, ALLOWANCE) == 2

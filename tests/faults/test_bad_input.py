@@ -1,12 +1,13 @@
 """Bad mappings, policies, keyrings, scopes, and a full disk: where it is and what to do."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from broker.errors import GrantError, KeyringError, LogFull, MappingError, PolicyError
+from broker.model import Level
 from broker.policy.load import load_policy
-from broker.quarantine import Quarantine
 from tests import city, recompute
 from tests.faults.bad import NOW, SECRET, live
 
@@ -72,24 +73,38 @@ def test_a_keyring_of_mode_0644(tmp_path: Path) -> None:
 
 def test_a_keyring_that_lacks_the_key_of_old_records(tmp_path: Path) -> None:
     city.use_mapping(tmp_path)
-    city.put(city.county(tmp_path, "371502"), city.resident(1, NOW), city.resident(2, NOW))
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW), city.resident(2, NOW))
     with city.city(tmp_path) as broker:
         city.collect(broker)
-        one = city.grant(broker, "a", "name")
+        one = city.grant(broker, "a", "id_no", tier=Level.L2)
         city.relay(broker)
         assert len(city.shown(broker, one)) == 2
-        broker.keyring.destroy("seal")
+    keyring = broker.settings.keyring_path
+    right = keyring.read_text()
+    for lost, says in (
+        ("seal", "lacks the key 'seal'"),
+        ("record.ga.resident_base", "lacks the key 'record"),
+        (f"share.{one.share.id if one.share else ''}", "lacks the key 'share"),
+        ("pseudonym.mz/测试/ga.resident_base", "lacks the key 'pseudonym"),
+        ("", "not the one that this log"),
+    ):
+        keys = json.loads(right)["keys"]
+        assert not lost or lost in keys
+        keys = {name: key for name, key in keys.items() if name != lost}
+        if not lost:
+            keys["seal"] = "00" * 32
+        keyring.write_text(json.dumps({"keys": keys}))
+        with city.city(tmp_path) as broker, pytest.raises(KeyringError, match=says):
+            city.put(path, city.resident(3, NOW), city.resident(4, NOW))
+            city.collect(broker)
+            city.relay(broker)
+    keyring.write_text(right)
     with city.city(tmp_path) as broker:
-        late = city.grant(broker, "b", "sex")
-        progress = city.relay(broker)
-        assert progress.quarantined == 2 and city.shown(broker, late) == {}
-        later = city.grant(broker, "c", "status")
-        city.relay(broker)
-        dataset = broker.catalog.dataset("ga.resident_base")
-        entries = Quarantine(dataset, broker.sealer).entries(broker.log)
-        assert len(entries) == 2, "what is met again by a late share is one entry"
-        assert city.shown(broker, later) == {}
-        assert live(broker, "ga.resident_base") == 2, "the sealed records stay"
+        city.collect(broker)
+        assert city.relay(broker).quarantined == 0
+        assert recompute.held(broker, one) == recompute.wanted(broker, one)
+        assert len(city.shown(broker, one)) == 4, "with the right keyring nothing is lost"
 
 
 def test_a_scope_that_is_not_in_the_division_table(tmp_path: Path) -> None:

@@ -61,7 +61,15 @@ class Model:
         return self.now.strftime("%Y-%m-%d %H:%M:%S")
 
     def step(self) -> None:
-        kinds = ["insert"] * 4 + ["change", "move", "leave", "delete", "spoil", "young"] * 2
+        kinds = ["insert"] * 4 + [
+            "change",
+            "move",
+            "leave",
+            "delete",
+            "spoil",
+            "young",
+            "claim",
+        ] * 2
         getattr(self, self.draw.choice(kinds) if self.here else "insert")()
 
     def _some(self) -> tuple[str, dict[str, str]]:
@@ -115,6 +123,17 @@ class Model:
             other, {**row, "hjdz": "迁入", "csrq": row["gmsfhm"][6:14], "gxsj": self._later(row)}
         )
         seen["owner changed"] += 1
+
+    def claim(self) -> None:
+        """Another county has the same person at the same moment: it does not get the key."""
+        county, row = self._some()
+        other = self.draw.choice([code for code in COUNTIES if code != county])
+        twin = {**row, "hjdz": "同时", "csrq": row["gmsfhm"][6:14]}
+        if row["gmsfhm"] in self.tables[other] or row["gmsfhm"] not in self.entries:
+            return
+        city.put(self.files[other], twin)
+        self.tables[other][row["gmsfhm"]] = twin
+        seen["equal time elsewhere"] += 1
 
     def delete(self) -> None:
         county, row = self._some()
@@ -197,8 +216,8 @@ def test_every_share_equals_the_recomputation(tmp_path: Path, seed: int) -> None
 
 def test_the_interesting_cases_occurred() -> None:
     wanted = (
-        "insert", "young", "change", "move", "owner changed", "delete", "bad update",
-        "tombstone", "late share", "scope or row exit",
+        "insert", "young", "change", "move", "owner changed", "equal time elsewhere", "delete",
+        "bad update", "tombstone", "late share", "scope or row exit",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"

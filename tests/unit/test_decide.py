@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 
 from broker.catalog import load_catalog
-from broker.model import Level, Scope
-from broker.policy.decide import decide
+from broker.model import Kind, Level, Scope
+from broker.policy.decide import decide, presence_cap
 from broker.policy.effects import LADDERS, loosest_of
 from broker.policy.load import load_policy
 from broker.policy.model import (
@@ -124,3 +124,23 @@ def test_a_filter_on_an_unknown_item_is_refused_and_not_an_accident() -> None:
     asked = grant("ga.resident_base", "name", Level.L3, filter=In("nothing", ("x",)))
     refused = decide(asked, (), CATALOG.dataset(asked.dataset), POLICY).refused
     assert refused and refused.code == "filter_publishes"
+
+
+def test_where_being_in_it_is_sensitive_divisions_are_at_most_town() -> None:
+    assert presence_cap(Kind.DIVISION_CODE, 1).name == "town"
+    assert presence_cap(Kind.DIVISION_CODE, 0) == KEEP
+    assert presence_cap(Kind.CODE, 1) == KEEP and presence_cap(Kind.CODE, 2) == DROP
+
+
+@pytest.mark.parametrize(
+    ("author", "approver", "effect"),
+    [("one", "other", KEEP), ("one", " ONE", DROP), ("one", "", DROP), ("", "other", DROP)],
+)
+def test_a_relax_needs_two_persons_also_where_no_loader_looked(
+    author: str, approver: str, effect: Effect
+) -> None:
+    lifting = replace(relax("wj.vaccination", KEEP, "overdue"), author=author, approver=approver)
+    policy = replace(POLICY, relaxes=(lifting,))
+    asked = grant("wj.vaccination", "overdue name", Level.L3)
+    decided = decide(asked, (), CATALOG.dataset(asked.dataset), policy)
+    assert decided.effects["overdue"] == effect

@@ -67,7 +67,9 @@ def test_a_keyring_that_vanished_is_not_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_record_opens_only_in_its_own_place(tmp_path: Path) -> None:
-    sealer = Sealer(Keyring.open(tmp_path / "k"))
+    ring = Keyring.open(tmp_path / "k")
+    ring.ensure("seal")
+    sealer = Sealer(ring)
     sealed = sealer.seal("topic", b"key", 7, b"the body")
     assert sealer.open("topic", b"key", sealed) == (7, b"the body")
     for topic, key in (("topiC", b"key"), ("topic", b"kez"), ("topick", b"ey")):
@@ -76,7 +78,9 @@ def test_a_record_opens_only_in_its_own_place(tmp_path: Path) -> None:
 
 
 def test_no_flipped_byte_and_no_cut_opens(tmp_path: Path) -> None:
-    sealer = Sealer(Keyring.open(tmp_path / "k"))
+    ring = Keyring.open(tmp_path / "k")
+    ring.ensure("seal")
+    sealer = Sealer(ring)
     sealed = sealer.seal("topic", b"key", 7, b"the body")
     for index in range(len(sealed)):
         flipped = bytearray(sealed)

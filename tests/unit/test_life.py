@@ -347,3 +347,24 @@ def test_a_relay_that_was_overtaken_starts_from_what_is_committed(tmp_path: Path
         assert recompute.held(one, granted) == recompute.wanted(one, granted)
         assert turn > 2
         assert end_of(one, granted) == 20, "nothing twice"
+
+
+def test_ages_are_judged_by_the_committed_year_until_another_is_ordered(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    born = date(2013, 5, 1)
+    path = city.county(tmp_path, "371502")
+    number = city.id_number(1, born)
+    child = city.resident(1, NOW, csrq=f"{born:%Y%m%d}", gmsfhm=number)
+    city.put(path, city.resident(2, NOW))
+    with city.city(tmp_path, date(2027, 12, 31)) as broker:
+        city.collect(broker)
+        adults = city.grant(broker, "adults", "name")
+        city.relay(broker)
+    city.put(path, child)
+    with city.city(tmp_path, date(2028, 1, 1)) as broker:
+        city.collect(broker)
+        dataset = broker.catalog.dataset(DATASET)
+        broker.relay.run_once(dataset, lambda: broker.sharing.shares(DATASET))
+        assert len(city.shown(broker, adults)) == 1, "judged by 2027"
+        city.relay(broker)
+        assert len(city.shown(broker, adults)) == 2, "judged by 2028"

@@ -1,5 +1,6 @@
 """The relay where records or projections fail: one record, one share; the rest goes on."""
 
+import json
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from broker.errors import ProjectionError, RoutingError
 from broker.log.interface import Append, Batch
 from broker.projection.reference import Projection
+from broker.pseudonym import keyed_hash
 from broker.quarantine import Quarantine
 from broker.relay.routing import Router
 from tests import city, recompute
@@ -122,3 +124,26 @@ def test_a_division_that_left_the_table_is_set_aside_with_tombstones(tmp_path: P
         progress = city.relay(broker)
         assert progress.reasons == {"cannot_be_routed": 1} and progress.tombstones == 1
         assert len(city.shown(broker, one)) == 1
+
+
+def test_keys_are_hashed_with_a_secret_of_this_installation_and_of_the_dataset(
+    tmp_path: Path,
+) -> None:
+    found = []
+    person = city.resident(1, NOW)
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        city.use_mapping(folder)
+        city.put(city.county(folder, "371502"), person)
+        with city.city(folder) as broker:
+            city.collect(broker)
+            (key,) = recompute.newest(broker, TOPIC)
+            found.append(key)
+            secrets = {
+                broker.dataset_key("record", one) for one in broker.catalog.datasets.values()
+            }
+            assert len(secrets) == len(broker.catalog.datasets)
+            text = json.dumps([person["gmsfhm"]], ensure_ascii=False).encode()
+            assert key == keyed_hash(broker.keyring.key("record.ga.resident_base"), text)
+            assert key != keyed_hash(b"", text)
+    assert found[0] != found[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.bootstrap import Broker
 from broker.errors import CatalogError, GrantError, PolicyError
 from broker.model import Level
 from tests import city
@@ -29,6 +30,17 @@ def test_pseudonym_domains_keep_departments_apart(tmp_path: Path) -> None:
     with city.city(tmp_path) as broker:
         one = city.grant(broker, "a", "id_no", tier=Level.L2, department="grid")
         other = city.grant(broker, "b", "id_no", tier=Level.L2, department="wj")
+        purpose = city.grant(
+            broker, "d", "id_no", tier=Level.L2, department="grid", purpose="another"
+        )
+        permits = city.grant(
+            broker, "e", "id_no", tier=Level.L2, department="grid", dataset="ga.residence_permit"
+        )
+        assert purpose.share and permits.share
+        domains = {one.share.domain for one in (one, other, purpose, permits) if one.share}
+        assert len(domains) == 4
+        broker.life.provision()
+        assert len({broker.keyring.key(f"pseudonym.{name}") for name in domains}) == 4
         again = city.grant(broker, "c", "id_no", tier=Level.L2, department="grid")
         assert one.share and other.share and again.share
         assert one.share.id == again.share.id != other.share.id
@@ -132,3 +144,41 @@ def test_what_a_department_once_held_binds_its_later_grants(tmp_path: Path) -> N
         later = city.grant(broker, "later", "name birth_date", tier=Level.L3)
         shows_edges = str(first.decision.effects["id_no"]).startswith("edges")
         assert shows_edges and str(later.decision.effects["birth_date"]) == "decade"
+
+
+EDGES = (
+    "rules:\n- {id: e, title: t, reason: r, owner: ga, author: a, approver: b,"
+    " expires: 2099-01-01,\n   relax: {items: [id_no], datasets: [ga.resident_base],"
+    " consumers: [first], at_least: edges}}\n"
+)
+
+
+def put_in_force(broker: Broker, rules: str) -> None:
+    folder = broker.settings.local_policies / "rules"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.yaml").write_text(rules)
+    broker.sharing.apply(broker.versions.files(broker.today)[0], "a", "b", "r")
+
+
+def test_what_was_shown_once_still_holds_when_it_is_hidden_now(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        put_in_force(broker, EDGES)
+        first = city.grant(broker, "first", "id_no sex division_code name", tier=Level.L2)
+        assert first.decision.effects["id_no"].name == "edges"
+        put_in_force(broker, "rules: []\n")
+        assert broker.sharing.decision(first.grant.id).effects["id_no"].name == "pseudonym"
+        later = city.grant(broker, "later", "name birth_date")
+        assert later.decision.effects["birth_date"].name == "decade"
+        broker.sharing.revoke(first.grant.id, "r")
+        assert broker.sharing.decision(later.grant.id).effects["birth_date"].name == "decade"
+
+
+def test_what_will_be_shown_holds_already(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        put_in_force(broker, EDGES)
+        soon = str(broker.today + timedelta(days=3))
+        items = "id_no sex division_code name"
+        first = city.grant(broker, "first", items, tier=Level.L2, valid_from=soon)
+        assert first.share is None
+        later = city.grant(broker, "later", "name birth_date")
+        assert later.decision.effects["birth_date"].name == "decade"
