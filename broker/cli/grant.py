@@ -10,6 +10,8 @@ from broker.cli.words import reasons_in_words
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
 from broker.sharing.grants import ACTIVE, Stored
+from broker.sharing.service import Outcome
+from broker.sharing.share import Share
 from broker.telemetry import GrantDecided
 
 app = typer.Typer(no_args_is_help=True)
@@ -122,6 +124,52 @@ def show(grant: str) -> None:
         if decision.refused:
             refusal = decision.refused
             OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
+
+
+@app.command()
+def revoke(grant: str, reason: str = typer.Option(..., help="why; kept with the grant")) -> None:
+    """End a grant 终止 for good: the right goes at once, its share closes if nobody else has it."""
+    with opened() as broker:
+        _ended(broker, broker.sharing.revoke(grant, reason), "TERMINATED")
+
+
+@app.command()
+def suspend(grant: str, reason: str = typer.Option(..., help="why; kept with the grant")) -> None:
+    """Suspend a grant 暂停: as ending it, until it is resumed."""
+    with opened() as broker:
+        _ended(broker, broker.sharing.suspend(grant, reason), "SUSPENDED")
+
+
+@app.command()
+def resume(grant: str, reason: str = typer.Option(..., help="why; kept with the grant")) -> None:
+    """Resume a suspended grant 恢复; it gets a new share."""
+    with opened() as broker:
+        outcome = broker.sharing.resume(grant, reason)
+        broker.life.advance()
+        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [])
+
+
+def _ended(broker: Broker, outcome: Outcome, state: str) -> None:
+    """Close what nobody uses any more, and say so."""
+    closed = broker.life.advance()
+    _told(outcome.grant, outcome.decision, None, state, closed)
+
+
+def _told(
+    grant: Grant, decision: Decision, share: Share | None, state: str, closed: list[str]
+) -> None:
+    if OUTPUT.as_json:
+        document = _document(grant, decision, share.id if share else None)
+        OUTPUT.document({**document, "state": state, "closed": closed})
+        return
+    OUTPUT.say(f"授权 {grant.id}：{state}", f"grant {grant.id}: {state}", sign="✓")
+    for name in closed:
+        OUTPUT.say(
+            f"  共享 {name} 已关闭：主题已删除并擦除，记录密钥已销毁",
+            f"  share {name} is closed: its topic is deleted and wiped, its record key destroyed",
+        )
+    if share is not None:
+        OUTPUT.say(f"  共享主题 {share.topic}", f"  shared topic {share.topic}")
 
 
 def _state(broker: Broker, stored: Stored) -> str:

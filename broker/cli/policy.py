@@ -1,11 +1,15 @@
 """`shuqiao policy`: check the files, explain a decision, show the whole matrix."""
 
+from dataclasses import asdict
+
 import typer
 
 from broker.bootstrap import opened
 from broker.cli.output import OUTPUT
-from broker.cli.words import reasons_in_words
+from broker.cli.words import effect_in_words, reasons_in_words
+from broker.policy.impact import BOTH, NARROWER, ROWS, WIDER, Change
 from broker.policy.load import check_policy
+from broker.sharing.versions import digest_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -15,11 +19,17 @@ def check() -> None:
     """Load and type-check the policy; every error names file and line."""
     with opened() as broker:
         errors = check_policy(broker.policy_folders, broker.catalog, broker.today)
-        version = "" if errors else broker.policy.version
+        version, in_force = "", False
+        if not errors:
+            content, policy = broker.versions.files(broker.today)
+            stored = broker.versions.all()
+            version = policy.version
+            in_force = not stored or stored[-1].digest == digest_of(content)
     if OUTPUT.as_json:
         OUTPUT.document(
             {
                 "version": version,
+                "in_force": in_force,
                 "errors": [
                     {"where": one.where, "what": one.what, "mend": one.mend} for one in errors
                 ],
@@ -34,8 +44,118 @@ def check() -> None:
             f"the policy is in order, version {version}",
             sign="✓",
         )
+        if not in_force:
+            OUTPUT.say(
+                "  文件与生效的版本不同：`shuqiao policy diff` 看影响，"
+                "`shuqiao policy apply` 使其生效",
+                "  the files differ from the version in force: `shuqiao policy diff` shows what "
+                "would change, `shuqiao policy apply` puts them in force",
+            )
     if errors:
         raise typer.Exit(1)
+
+
+@app.command()
+def apply(
+    author: str = typer.Option(..., help="who changes the policy"),
+    reason: str = typer.Option(..., help="why"),
+    approver: str = typer.Option("", help="another person, where anybody is shown more"),
+    yes: bool = typer.Option(False, "--yes", help="do not ask"),
+) -> None:
+    """Put the policy files in force as the next version: shows exactly who gains or loses what."""
+    with opened() as broker:
+        content, _ = broker.versions.files(broker.today)
+        before = broker.versions.newest(broker.today)
+        found = broker.sharing.impact(content)
+        if not OUTPUT.as_json:
+            _show_changes(found)
+        if not yes and not typer.confirm(OUTPUT.text("使其生效？", "Put it in force?"), err=True):
+            raise typer.Exit(1)
+        number = broker.sharing.apply(content, author, approver, reason)
+        broker.life.advance()
+    if OUTPUT.as_json:
+        OUTPUT.document({"version": number, "changes": [_change(one) for one in found]})
+    elif number == before:
+        OUTPUT.say(
+            f"与版本 {number} 相同，没有变化", f"the same as version {number}: nothing changed"
+        )
+    else:
+        OUTPUT.say(f"版本 {number} 已生效", f"version {number} is in force", sign="✓")
+
+
+@app.command()
+def versions() -> None:
+    """The policy versions, the newest in force."""
+    with opened() as broker:
+        broker.versions.newest(broker.today)
+        found = broker.versions.all()
+    if OUTPUT.as_json:
+        OUTPUT.document([asdict(one) for one in found])
+        return
+    OUTPUT.table(
+        [
+            ("版本", "version"), ("摘要", "digest"), ("生效", "applied"), ("申请人", "author"),
+            ("批准人", "approver"), ("理由", "reason"),
+        ],
+        [
+            (one.number, one.digest[:12], one.applied_at, one.author, one.approver, one.reason)
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+@app.command()
+def diff(
+    one: int = typer.Argument(0, help="a version; the one in force when left out"),
+    other: int = typer.Argument(0, help="another; the files when left out"),
+) -> None:
+    """What changes for today's grants between two versions, or from one to the files."""
+    with opened() as broker:
+        one = one or broker.versions.newest(broker.today)
+        if other:
+            found = broker.sharing.difference(one, other)
+        else:
+            content, _ = broker.versions.files(broker.today)
+            found = broker.sharing.impact(content, one)
+    if OUTPUT.as_json:
+        OUTPUT.document([_change(change) for change in found])
+    else:
+        _show_changes(found)
+
+
+def _change(change: Change) -> dict[str, str]:
+    return {name: str(value) for name, value in asdict(change).items()} | {
+        "before": str(change.before),
+        "after": str(change.after),
+    }
+
+
+def _show_changes(found: list[Change]) -> None:
+    if not found:
+        OUTPUT.say("没有一项授权的结果改变", "no grant comes out differently", sign="○")
+        return
+    words = {
+        NARROWER: OUTPUT.text("收窄", "narrower"),
+        WIDER: OUTPUT.text("放宽", "wider"),
+        BOTH: OUTPUT.text("不可比，按放宽处理", "neither: counts as wider"),
+    }
+    OUTPUT.table(
+        [
+            ("使用方", "consumer"), ("数据集", "dataset"), ("数据项", "item"), ("以前", "before"),
+            ("以后", "after"), ("方向", "direction"),
+        ],
+        [
+            (
+                one.consumer,
+                one.dataset,
+                OUTPUT.text("（行）", "(rows)") if one.item == ROWS else one.item,
+                "–" if one.item == ROWS else effect_in_words(one.before, OUTPUT.lang),
+                "–" if one.item == ROWS else effect_in_words(one.after, OUTPUT.lang),
+                words[one.direction],
+            )
+            for one in found
+        ],
+    )  # fmt: skip
 
 
 @app.command()

@@ -50,6 +50,37 @@ def list_() -> None:
 
 
 @app.command()
+def show(share: str = typer.Argument(..., help="a share's id, or its topic")) -> None:
+    """Show a share: its state, what stands in it, who may read it, how far it has caught up."""
+    with opened() as broker:
+        found = broker.sharing.share(share.rpartition(".")[2])
+        readers = [
+            name
+            for one in broker.sharing.audiences(found.dataset)
+            if one.share.id == found.id
+            for name in one.readers
+        ]
+        partitions = broker.catalog.dataset(found.dataset).partitions
+        fields = {
+            "share": found.id,
+            "dataset": found.dataset,
+            "topic": found.topic,
+            "state": found.state,
+            "caught_up": f"{broker.life.caught_up(found.id)}/{partitions}",
+            "consumers": readers,
+            "scope": found.rows.scope.code,
+            "schema_id": found.schema_id,
+            "items": {name: str(effect) for name, effect in found.effects.items()},
+        }
+    if OUTPUT.as_json:
+        OUTPUT.document(fields)
+        return
+    fields["consumers"] = ", ".join(readers)
+    fields["items"] = ", ".join(f"{name}→{effect}" for name, effect in found.effects.items())
+    OUTPUT.table([("字段", "field"), ("值", "value")], list(fields.items()))
+
+
+@app.command()
 def read(
     share: str = typer.Argument(..., help="a share's id, or its topic"),
     consumer: str = typer.Option(..., help="the consumer that reads; it must hold the share"),

@@ -20,7 +20,8 @@ from broker.catalog import Catalog
 from broker.divisions import Divisions
 from broker.errors import GrantError
 from broker.model import Level
-from broker.policy.model import Consumer, Decision, Grant
+from broker.policy.impact import Change, changes
+from broker.policy.model import Consumer, Decision, Grant, same_person
 from broker.registry import Registry
 from broker.sharing import grants as ledger
 from broker.sharing.application import Application
@@ -150,13 +151,41 @@ class Sharing:
         """Resume a suspended grant 恢复; it gets a share of its own again."""
         return self._set_state(grant, (SUSPENDED,), ACTIVE, reason)
 
+    def impact(self, content: Content, version: int = 0) -> list[Change]:
+        """What would change for whom if this content were in force instead of the version
+        (0: the one in force)."""
+        return self._changes(self.decided(version), self.decided(content=content))
+
+    def difference(self, one: int, other: int) -> list[Change]:
+        """What changed for today's grants from one policy version to another."""
+        return self._changes(self.decided(one), self.decided(other))
+
     def apply(self, content: Content, author: str, approver: str, reason: str) -> int:
-        """Put a policy in force and bring the shares into line; the version's number."""
-        self._versions.active(self._today())
+        """Put a policy in force and bring the shares into line; the version's number.
+
+        What widens anything for anybody needs an approver other than the author.
+        """
+        if not author.strip() or not reason.strip():
+            raise GrantError("author or reason is missing", mend="--author NAME --reason '…'")
+        widens = any(change.widens for change in self.impact(content))
+        if widens and (not approver.strip() or same_person(author, approver)):
+            raise GrantError(
+                "the change shows more to somebody: it needs another approver",
+                mend="--approver NAME of somebody other than the author",
+            )
         with self._store.writing() as connection:
             number = self._versions.put(connection, content, author, approver, reason)
             self._settle_in(connection)
         return number
+
+    def _changes(self, before: list[Decided], after: list[Decided]) -> list[Change]:
+        return [
+            change
+            for old, new in zip(before, after, strict=True)
+            for change in changes(
+                old.decision, new.decision, self._catalog.dataset(old.grant.dataset)
+            )
+        ]
 
     def settle(self) -> list[Outcome]:
         """Decide every grant as of today and bring the shares into line."""

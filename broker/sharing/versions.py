@@ -60,6 +60,12 @@ class Versions:
             number = self._first(as_of)
         return self.policy(number, as_of)
 
+    def newest(self, as_of: date) -> int:
+        """The number of the version in force."""
+        self.active(as_of)
+        with self._store.reading() as connection:
+            return newest(connection)
+
     def active_in(self, connection: Connection, as_of: date) -> Policy:
         """The same within a transaction of the caller's; a version must be there."""
         return self._policy_in(connection, newest(connection), as_of)

@@ -1,0 +1,119 @@
+"""Commands as typed, over one city: policy put in force, grants ended, shares shown."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.cli.main import app
+from broker.cli.output import OUTPUT
+from broker.errors import GrantError
+from tests import city
+
+NOW = datetime.now() - timedelta(days=1)
+DATASET = "ga.resident_base"
+RULE = (
+    "rules:\n- {id: x, title: t, reason: r, owner: ga,\n"
+    f"   limit: {{datasets: [{DATASET}], items: [name], to: surname}}}}\n"
+)
+Type = Callable[..., Any]
+
+
+@pytest.fixture
+def typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Type:
+    """Type a command with --json; what it printed, as JSON."""
+    city.use_mapping(tmp_path)
+    city.put(city.county(tmp_path, "371502"), *(city.resident(n, NOW) for n in range(5)))
+    monkeypatch.setenv("SHUQIAO_STATE", str(tmp_path))
+    monkeypatch.setenv("SHUQIAO_SETTLE_SECONDS", "0")
+    monkeypatch.setattr(OUTPUT, "as_json", False)
+    monkeypatch.setattr(OUTPUT, "console", OUTPUT.console)
+
+    def type_(*words: str) -> Any:
+        app(["--json", *words], standalone_mode=False)
+        said = capsys.readouterr().out
+        return json.loads(said) if said.strip() else None
+
+    type_("connect", "run")
+    type_("consumer", "add", "a", "--department", "mz", "--tier", "T3")
+    return type_
+
+
+def add(typed: Type) -> dict[str, Any]:
+    found = typed(
+        "grant", "add", "a", DATASET, "--items", "name,sex", "--purpose", "p", "--basis", "b",
+        "--scope", "3715", "--until", "2099-01-01", "--impact", "i", "--notice", "n",
+    )  # fmt: skip
+    typed("relay")
+    return dict(found)
+
+
+def write_rule(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "policies" / "rules"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.yaml").write_text(text)
+
+
+def test_files_count_once_they_are_applied(tmp_path: Path, typed: Type) -> None:
+    grant = add(typed)
+    assert typed("policy", "check")["in_force"] is True and typed("policy", "diff") == []
+    write_rule(tmp_path, RULE)
+    assert typed("policy", "check")["in_force"] is False
+    (change,) = typed("policy", "diff")
+    assert change == {
+        "grant": grant["grant"], "consumer": "a", "dataset": DATASET, "item": "name",
+        "before": "keep", "after": "surname", "direction": "narrower",
+    }  # fmt: skip
+    assert typed("grant", "show", grant["grant"])["effects"]["name"] == "keep"
+    applied = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
+    assert applied == {"version": 2, "changes": [change]}
+    assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
+    assert [one["number"] for one in typed("policy", "versions")] == [1, 2]
+    (back,) = typed("policy", "diff", "2", "1")
+    assert (back["before"], back["after"], back["direction"]) == ("surname", "keep", "wider")
+    again = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
+    assert again == {"version": 2, "changes": []}
+
+
+@pytest.mark.parametrize("approver", [[], ["--approver", "甲"], ["--approver", " 甲 "]])
+def test_what_shows_more_needs_another_person(
+    tmp_path: Path, typed: Type, approver: list[str]
+) -> None:
+    write_rule(tmp_path, RULE)
+    add(typed)
+    write_rule(tmp_path, "rules: []\n")
+    words = ["policy", "apply", "--author", "甲", "--reason", "r", "--yes"]
+    with pytest.raises(GrantError, match="another approver"):
+        typed(*words, *approver)
+    assert typed(*words, "--approver", "乙")["version"] == 2
+
+
+def test_a_grant_is_revoked_and_its_share_closed(typed: Type) -> None:
+    grant = add(typed)
+    share = typed("share", "list")[0]
+    assert share["state"] == "LIVE"
+    shown = typed("share", "show", share["topic"])
+    assert (shown["state"], shown["caught_up"], shown["consumers"]) == ("LIVE", "4/4", ["a"])
+    suspended = typed("grant", "suspend", grant["grant"], "--reason", "r")
+    assert (suspended["state"], suspended["closed"]) == ("SUSPENDED", [share["share"]])
+    resumed = typed("grant", "resume", grant["grant"], "--reason", "r")
+    assert resumed["share"] not in (None, share["share"])
+    typed("relay")
+    revoked = typed("grant", "revoke", grant["grant"], "--reason", "r")
+    assert revoked["closed"] == [resumed["share"]]
+    assert typed("share", "list") == []
+    assert typed("share", "show", share["share"])["state"] == "CLOSED"
+    assert typed("grant", "list")[0]["state"] == "TERMINATED"
+    assert add(typed)["share"] not in (share["share"], resumed["share"])
+
+
+def test_a_preview_is_json_too(typed: Type) -> None:
+    rows = typed("connect", "preview", DATASET, "--rows", "2")
+    assert len(rows) == 2
+    assert {"column", "shape", "item", "becomes"} == set(rows[0]["cells"][0])
+    assert city.resident(0, NOW)["gmsfhm"] not in json.dumps(rows)
