@@ -19,6 +19,7 @@ from broker.log.interface import Log
 from broker.model import Dataset
 from broker.policy.model import Policy
 from broker.registry import Registry
+from broker.relay.reconcile import Reconciler
 from broker.relay.worker import Relay
 from broker.seal import Sealer, open_sealer
 from broker.settings import Settings, load_settings
@@ -144,6 +145,11 @@ class Broker:
             emit=self.telemetry.emit,
             batch_size=self.settings.relay_batch,
         )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Compares shares with their recomputation."""
+        return Reconciler(self.log, self.sealer, self.relay.plan)
 
     def mappings(self) -> list[Mapping]:
         """Every mapping of the state folder, one a source."""

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from broker.cli import catalog, connect, consumer, grant, policy, quarantine, relay, share
+from broker.cli import (
+    catalog,
+    connect,
+    consumer,
+    grant,
+    policy,
+    quarantine,
+    reconcile,
+    relay,
+    share,
+)
 from broker.cli.demo.command import demo
 from broker.cli.output import OUTPUT, configure
 from broker.errors import ShuQiaoError
@@ -44,6 +54,7 @@ app.add_typer(share.app, name="share", help="共享主题: what is released")
 app.add_typer(quarantine.app, name="quarantine", help="隔离区: what was wrong, and what to do")
 app.command()(demo)
 app.command("relay")(relay.relay)
+app.command("reconcile")(reconcile.reconcile)
 
 
 def main() -> None:
