@@ -4,15 +4,18 @@ Law: nothing is built before it is asked for, everything is built once, and each
 gets what it needs through its constructor.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from broker.catalog import Catalog, load_catalog
+from broker.controller import Controller
 from broker.divisions import Divisions, load_divisions
 from broker.errors import MappingError
+from broker.hold import Hold
 from broker.keyring import Keyring
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
@@ -20,6 +23,7 @@ from broker.model import Dataset
 from broker.policy.model import Policy
 from broker.registry import Registry
 from broker.relay.reconcile import Reconciler
+from broker.relay.role import RelayRole
 from broker.relay.worker import Relay
 from broker.seal import Sealer, open_sealer
 from broker.settings import Settings, load_settings
@@ -27,11 +31,13 @@ from broker.sharing.life import Life
 from broker.sharing.service import Sharing
 from broker.sharing.versions import Versions
 from broker.store.engine import Store, open_store
+from broker.store.lease import Lease
 from broker.telemetry import Telemetry
 from connectors.collect import Secrets
 from connectors.convert import Converter
 from connectors.files import CsvDrops
 from connectors.mapping import Mapping, load_mapping
+from connectors.role import ConnectRole
 from connectors.runner import Runner, Supply
 from connectors.source import Source
 from connectors.sql import SqlTable
@@ -150,6 +156,59 @@ class Broker:
     def reconciler(self) -> Reconciler:
         """Compares shares with their recomputation."""
         return Reconciler(self.log, self.sealer, self.relay.plan)
+
+    def hold(self, name: str) -> Hold:
+        """A hold of this installation."""
+        return Hold(self.settings.holds_path, name)
+
+    def relay_role(self) -> RelayRole:
+        """The relay as a role."""
+        return RelayRole(
+            self.relay,
+            self.log,
+            list(self.catalog.datasets.values()),
+            self.sharing.shares,
+            self.sharing.revision,
+            self.hold,
+        )
+
+    def controller_role(self) -> Controller:
+        """The controller as a role."""
+        return Controller(
+            self.sharing,
+            self.life,
+            Lease(self.store, "controller"),
+            self.log,
+            list(self.catalog.datasets),
+            today=lambda: self.today,
+            ends=self.settings.ends_path,
+            emit=self.telemetry.emit,
+        )
+
+    def connect_role(self, tell: Callable[[str], None], dataset: str = "") -> ConnectRole:
+        """The connectors as a role, for one dataset or for all that have mappings."""
+
+        known: dict[tuple[object, ...], list[tuple[str, Callable[[], Runner]]]] = {}
+
+        def runners() -> list[tuple[str, Callable[[], Runner]]]:
+            # reading mappings costs more than an idle source: again when one changed, and
+            # once a minute for sources that are new
+            files = sorted(self.settings.mappings_path.glob("*.yaml"))
+            state = (int(time.monotonic() // 60), *((one, one.stat().st_mtime_ns) for one in files))
+            if state not in known:
+                mappings = self.mappings()
+                names = sorted({one.dataset for one in mappings if dataset in ("", one.dataset)})
+                known.clear()
+                known[state] = [(name, partial(self.runner, name, mappings)) for name in names]
+            return known[state]
+
+        return ConnectRole(
+            runners,
+            self.hold,
+            tell,
+            limit=self.settings.batch,
+            pause=self.settings.poll_seconds,
+        )
 
     def mappings(self) -> list[Mapping]:
         """Every mapping of the state folder, one a source."""

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         600, ge=0, description="how far a run reads back behind where the last one stopped"
     )
     batch: int = Field(2_000, ge=1, le=100_000, description="rows a batch of a connector")
+    poll_seconds: int = Field(
+        10, ge=1, description="how long a following connector waits before it reads again"
+    )
     relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
 
     @field_validator("timezone")
@@ -94,6 +97,16 @@ class Settings(BaseSettings):
     def events_path(self) -> Path:
         """The JSON event log."""
         return self.state / "events.jsonl"
+
+    @property
+    def holds_path(self) -> Path:
+        """The folder of the lock files."""
+        return self.state / "holds"
+
+    @property
+    def ends_path(self) -> Path:
+        """The controller's copy of the end dates."""
+        return self.state / "ends.json"
 
     @property
     def mappings_path(self) -> Path:

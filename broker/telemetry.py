@@ -142,6 +142,36 @@ class ShareClosed(Event):
     share: str
 
 
+@dataclass(frozen=True, slots=True)
+class RoleStarted(Event):
+    """A role of this process has begun."""
+
+    METRIC: ClassVar[str] = "shuqiao_role_starts"
+    HELP: ClassVar[str] = "roles that have begun"
+    LABELS: ClassVar[tuple[str, ...]] = ("role",)
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFailed(Event):
+    """A role ended with an error and is started again; `error` is its kind."""
+
+    METRIC: ClassVar[str] = "shuqiao_role_failures"
+    HELP: ClassVar[str] = "runs of a role that ended with an error"
+    LABELS: ClassVar[tuple[str, ...]] = ("role",)
+    role: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAway(Event):
+    """The controller cannot use the store; `closed` topics had ended and were deleted."""
+
+    METRIC: ClassVar[str] = "shuqiao_store_absences"
+    HELP: ClassVar[str] = "looks of the controller at a store that was away"
+    closed: int
+
+
 EVENTS: tuple[type[Event], ...] = (
     RecordsCollected,
     RowQuarantined,
@@ -152,6 +182,9 @@ EVENTS: tuple[type[Event], ...] = (
     SharesOpen,
     ShareLive,
     ShareClosed,
+    RoleStarted,
+    RoleFailed,
+    StoreAway,
 )
 """Every event there is."""
 
@@ -179,7 +212,9 @@ class Telemetry:
         self._logger.info(type(event).__name__, **content)
         labels = {name: content[name] for name in event.LABELS}
         amount = content[event.AMOUNT] if event.AMOUNT else 1
-        metric = self._metrics[type(event)].labels(**labels)
+        metric = self._metrics[type(event)]
+        if labels:
+            metric = metric.labels(**labels)
         if isinstance(metric, Gauge):
             metric.set(amount)
         else:

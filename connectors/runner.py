@@ -43,6 +43,16 @@ class Supply:
     converter: Converter
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a run reads: see `Runner.run`."""
+
+    limit: int
+    progress: Callable[[str, Counts], None]
+    again: bool
+    stopped: Callable[[], bool]
+
+
 class Runner:
     """The runner of one dataset; it alone appends to the dataset's collected topic."""
 
@@ -70,18 +80,20 @@ class Runner:
         limit: int,
         progress: Callable[[str, Counts], None] = lambda source, counts: None,
         again: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> list[Report]:
         """Read every source to its end, `limit` rows a batch; one report a source.
 
         `again` reads from the beginning: what is known costs nothing, what was mended far
-        behind the position is met.
+        behind the position is met. Once `stopped` says so, the batch under way is the last.
         """
         self._log.create_topic(self._dataset.collected_topic, self._dataset.partitions)
         self._log.create_topic(self._dataset.quarantine_topic, self._dataset.partitions)
-        stopped = [report for one in self._supplies if (report := self._check(one)) is not None]
-        if stopped:
-            return stopped
-        return [self._run(one, limit, progress, again) for one in self._supplies]
+        wrong = [report for one in self._supplies if (report := self._check(one)) is not None]
+        if wrong:
+            return wrong
+        reading = _Reading(limit, progress, again, stopped)
+        return [self._run(one, reading) for one in self._supplies if not stopped()]
 
     def _check(self, supply: Supply) -> Report | None:
         try:
@@ -90,9 +102,7 @@ class Runner:
             return self._stop(Report(supply.source.name, error=error), error)
         return None
 
-    def _run(
-        self, supply: Supply, limit: int, progress: Callable[[str, Counts], None], again: bool
-    ) -> Report:
+    def _run(self, supply: Supply, reading: "_Reading") -> Report:
         source = supply.source
         report = Report(source.name)
         collector = Collector(
@@ -109,7 +119,7 @@ class Runner:
         committed = self._log.position(name)
         after = self._sealer.open(name, b"", committed).body if committed else None
         try:
-            for page in source.batches(None if again else after, limit):
+            for page in source.batches(None if reading.again else after, reading.limit):
                 batch, counts = collector.collect(page.rows)
                 if batch.appends or batch.tables or page.position != after:
                     # also where the position stays: it says that nobody else was here
@@ -119,7 +129,9 @@ class Runner:
                     committed, after = sealed, page.position
                 report.counts.add(counts)
                 self._tell(source.name, counts)
-                progress(source.name, report.counts)
+                reading.progress(source.name, report.counts)
+                if reading.stopped():
+                    return report
         except PositionMoved:
             error = SourceError(
                 "another runner collects this source",

@@ -39,6 +39,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from broker.errors import SourceError
 from broker.model import Dataset, Item, Kind
@@ -70,6 +71,7 @@ class SqlTable:
         self._settle = settle
         self._overlap = overlap
         self._secret = secret
+        self._engine: Engine | None = None
         self._table = Table(mapping.table, MetaData(), *(Column(name) for name in mapping.expected))
         self._cursor = self._table.c[mapping.cursor]
         self._keys = tuple(self._table.c[mapping.column_of(name)] for name in dataset.primary_key)
@@ -207,12 +209,10 @@ class SqlTable:
     def _connected(self) -> Iterator[Connection]:
         """A connection for reading; a driver's error becomes ours and loses its text."""
         try:
-            engine = _engine(self._mapping.url)
-            try:
-                with engine.connect() as connection:
-                    yield connection
-            finally:
-                engine.dispose()
+            if self._engine is None:
+                self._engine = _engine(self._mapping.url)
+            with self._engine.connect() as connection:
+                yield connection
         except (SQLAlchemyError, ImportError):
             raise SourceError(
                 "the database cannot be read",
@@ -223,7 +223,7 @@ class SqlTable:
 
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(url)
+        engine = create_engine(url, poolclass=NullPool)  # no connection is kept at the source
     except (ArgumentError, NoSuchModuleError):
         raise SourceError(
             "the database's address cannot be used", mend="e.g. sqlite:///people.db"

@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.shapes import shape
+from broker.cli.up import run as follow_role
+from broker.cli.up import told
 from broker.errors import MappingError, SourceError
 from connectors.convert import Converter
 from connectors.mapping import Mapping
@@ -22,12 +24,16 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def run(
     dataset: str = typer.Argument("", help="one dataset; all when left out"),
+    follow: bool = typer.Option(False, "--follow", help="go on until stopped"),
     again: bool = typer.Option(
         False, "--again", help="read from the beginning; what is known costs nothing downstream"
     ),
 ) -> None:
     """Collect everything that is new from the sources."""
     with opened() as broker:
+        if follow:
+            follow_role(broker, [broker.connect_role(told("connect"), dataset)])
+            return
         done = collect(broker, dataset, again)
     failed = [report for reports in done.values() for report in reports if report.error]
     if OUTPUT.as_json:

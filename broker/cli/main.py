@@ -20,6 +20,7 @@ from broker.cli import (
     reconcile,
     relay,
     share,
+    up,
 )
 from broker.cli.demo.command import demo
 from broker.cli.output import OUTPUT, configure
@@ -55,6 +56,8 @@ app.add_typer(quarantine.app, name="quarantine", help="隔离区: what was wrong
 app.command()(demo)
 app.command("relay")(relay.relay)
 app.command("reconcile")(reconcile.reconcile)
+app.command("controller")(up.controller)
+app.command("up")(up.up)
 
 
 def main() -> None:

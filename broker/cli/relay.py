@@ -3,18 +3,25 @@
 from functools import partial
 from typing import Any
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
+from broker.cli.up import run
 from broker.relay.progress import Progress as Relayed
 from broker.relay.yearly import order_year
 from broker.telemetry import SharesOpen
 
 
-def relay() -> None:
-    """Bring every share up to the end of its collected topic."""
+def relay(
+    follow: bool = typer.Option(False, "--follow", help="go on until stopped"),
+) -> None:
+    """Bring every share up to the end of its collected topic; --follow goes on from there."""
     with opened() as broker:
+        if follow:
+            run(broker, [broker.relay_role()])
+            return
         done = relay_all(broker)
     if OUTPUT.as_json:
         OUTPUT.document(

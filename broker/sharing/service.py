@@ -59,10 +59,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A share and the consumers that may read it today."""
+    """A share, the consumers that may read it today, and the last day of any of them."""
 
     share: Share
     readers: list[str]
+    until: date
 
 
 _Found = TypeVar("_Found", ledger.Stored, Decided)
@@ -268,14 +269,18 @@ class Sharing:
             name: Form(row["dataset"], row["effects"], row["rows"], row["domain"])
             for name, row in rows.items()
         }
-        readers: dict[str, list[str]] = defaultdict(list)
+        readers: dict[str, list[Grant]] = defaultdict(list)
         for one in decided:
             dataset = self._catalog.dataset(one.grant.dataset)
             for name in filter(None, dict.fromkeys((one.stored.share, one.stored.opening))):
                 if name in forms and lawful(forms[name], one.decision, generations, dataset):
-                    readers[name].append(one.grant.consumer.id)
+                    readers[name].append(one.grant)
         found = [
-            Audience(self._share(rows[name]), sorted(set(readers[name])))
+            Audience(
+                self._share(rows[name]),
+                sorted({grant.consumer.id for grant in readers[name]}),
+                max(grant.valid_until for grant in readers[name]),
+            )
             for name in rows
             if name in readers
         ]

@@ -1,0 +1,49 @@
+"""`shuqiao up` and `shuqiao controller`: roles that go on until they are stopped."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from broker.bootstrap import Broker, opened
+from broker.cli.output import OUTPUT
+from broker.roles import Role, run_roles, stop_on_signals
+
+_REMEMBERED = 50
+
+
+def up() -> None:
+    """Run connectors, relay and controller in this process, until Ctrl-C or SIGTERM."""
+    with opened() as broker:
+        run(
+            broker,
+            [broker.connect_role(told("connect")), broker.relay_role(), broker.controller_role()],
+        )
+
+
+def controller() -> None:
+    """Run the controller: expiry, closing, the yearly pass; a second one stands by."""
+    with opened() as broker:
+        run(broker, [broker.controller_role()])
+
+
+def run(broker: Broker, roles: Sequence[Role]) -> None:
+    """Run roles until a signal asks to stop."""
+    stop = stop_on_signals()
+    names = ", ".join(role.name for role in roles)
+    OUTPUT.say(f"已启动：{names}（Ctrl-C 结束）", f"running: {names} (Ctrl-C ends it)", sign="✓")
+    say = {role.name: told(role.name) for role in roles}
+    run_roles(roles, stop, broker.telemetry.emit, lambda role, words: say[role](words))
+    OUTPUT.say("已停止", "stopped", sign="✓")
+
+
+def told(role: str) -> Callable[[str], None]:
+    """Say what went wrong in a role, once until it changes."""
+    said: deque[str] = deque(maxlen=_REMEMBERED)
+
+    def say(words: str) -> None:
+        if words not in said:
+            said.append(words)
+            line = f"{datetime.now():%H:%M:%S} {role}: {words}"
+            OUTPUT.say(line, line, sign="✗")
+
+    return say

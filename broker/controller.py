@@ -1,0 +1,105 @@
+"""The controller: what must happen in time, without anybody asking.
+
+Law: it takes rights away and never gives one that `settle` does not. Of several one works
+(a lease); its absence releases nothing more, for relay and readers check validity
+themselves. It keeps a copy of the end dates, so that what has ended is closed also while
+the store is away.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+from broker.errors import StoreError
+from broker.log.interface import Log
+from broker.relay.yearly import order_year
+from broker.sharing.life import Life
+from broker.sharing.service import Sharing
+from broker.store.lease import Lease
+from broker.telemetry import Event, SharesOpen, StoreAway
+
+BEAT = 0.4
+"""Seconds between two looks."""
+
+
+class Controller:
+    """The role. `today` gives the city's day; `ends` is the file of the end dates."""
+
+    name = "controller"
+
+    def __init__(
+        self,
+        sharing: Sharing,
+        life: Life,
+        lease: Lease,
+        log: Log,
+        datasets: Sequence[str],
+        *,
+        today: Callable[[], date],
+        ends: Path,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._sharing = sharing
+        self._life = life
+        self._lease = lease
+        self._log = log
+        self._datasets = datasets
+        self._today = today
+        self._ends = ends
+        self._emit = emit
+
+    def run(self, stop: threading.Event) -> None:
+        """See `Role`."""
+        done: tuple[int, date] | None = None
+        while not stop.is_set():
+            try:
+                if self._lease.held():
+                    done = self.look(done)
+            except StoreError:
+                self._emit(StoreAway(closed=len(self.end_without_store())))
+                raise
+            stop.wait(BEAT)
+
+    def close(self) -> None:
+        """See `Role`."""
+        self._lease.give_up()
+
+    def look(self, done: tuple[int, date] | None = None) -> tuple[int, date]:
+        """Do what is to be done now. `done` is what the last look returned: where nothing
+        has changed since, only the shares under way are moved on."""
+        today = self._today()
+        if self._sharing.revision() != done:
+            self._sharing.settle()
+            for name in self._datasets:
+                order_year(self._log, name, today.year)
+                shares = len(self._sharing.shares(name))
+                self._emit(SharesOpen(dataset=name, shares=shares))
+            self._keep_ends()
+        self._life.advance()
+        return self._sharing.revision()
+
+    def end_without_store(self) -> list[str]:
+        """Close, by the kept end dates alone, every share that nobody may read any more."""
+        if not self._ends.exists():
+            return []
+        ends: dict[str, str] = json.loads(self._ends.read_text("utf-8"))
+        over = [topic for topic, end in ends.items() if date.fromisoformat(end) < self._today()]
+        there = self._log.topics()
+        closed = [topic for topic in over if topic in there]
+        for topic in closed:
+            self._log.delete_topic(topic)
+        if closed:
+            self._log.wiped()
+        return closed
+
+    def _keep_ends(self) -> None:
+        """Keep, by topic, the last day on which some grant allows the share."""
+        ends = {one.share.topic: one.until.isoformat() for one in self._sharing.audiences()}
+        fresh = self._ends.with_suffix(".new")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(ends, file, indent=1)
+        os.replace(fresh, self._ends)

@@ -1,0 +1,69 @@
+"""The relay as a role: follows the log and the sharing state until it is stopped.
+
+Law: where neither the log nor the sharing state has changed, nothing is done. Of several
+relays one works on a dataset; the others stand by and take over when it is gone.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import date
+
+from broker.hold import Hold
+from broker.log.interface import Log
+from broker.model import Dataset
+from broker.relay.worker import Relay
+from broker.sharing.share import Share
+
+IDLE = 0.25
+"""Seconds after which the sharing state and the holds are looked at again."""
+
+
+class RelayRole:
+    """Relays every dataset it holds. `shares` gives a dataset's shares as they stand,
+    `revision` what must change before they do."""
+
+    name = "relay"
+
+    def __init__(
+        self,
+        relay: Relay,
+        log: Log,
+        datasets: Sequence[Dataset],
+        shares: Callable[[str], Sequence[Share]],
+        revision: Callable[[], tuple[int, date]],
+        hold: Callable[[str], Hold],
+    ) -> None:
+        self._relay = relay
+        self._log = log
+        self._datasets = datasets
+        self._shares = shares
+        self._revision = revision
+        self._holds = {one.id: hold(f"relay.{one.id}") for one in datasets}
+
+    def run(self, stop: threading.Event) -> None:
+        """See `Role`."""
+        done: tuple[object, ...] = ()
+        while not stop.is_set():
+            mine = [one for one in self._datasets if self._holds[one.id].taken()]
+            changes = self._log.changes()
+            state = (changes, self._revision(), len(mine))
+            if state == done:
+                self._log.wait(changes, IDLE)
+                continue
+            if not any([self._step(one, stop) for one in mine]):
+                done = state
+
+    def close(self) -> None:
+        """See `Role`."""
+        for hold in self._holds.values():
+            hold.release()
+
+    def _step(self, dataset: Dataset, stop: threading.Event) -> bool:
+        """One step of every partition; whether anything was done."""
+        worked = False
+        for partition in range(dataset.partitions):
+            if stop.is_set():
+                return worked
+            done = self._relay.step(dataset, partition, lambda: self._shares(dataset.id))
+            worked = worked or done.commits > 0
+        return worked

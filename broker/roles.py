@@ -1,0 +1,78 @@
+"""Roles: what a process does until it is told to stop.
+
+Law: a role that fails says so and starts again after a pause, which grows; it never takes
+another down with it, and never ends in silence. Stopping is asked for, and waits for the
+step under way.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Protocol
+
+from broker.errors import ShuQiaoError
+from broker.telemetry import Event, RoleFailed, RoleStarted
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+
+class Role(Protocol):
+    """One role: `connect`, `relay`, `controller`, `serve`."""
+
+    name: str
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. An error ends this run; the role is run again."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+Tell = Callable[[str, str], None]
+"""Told the role's name and a message for people."""
+
+
+def run_roles(
+    roles: Sequence[Role], stop: threading.Event, emit: Callable[[Event], None], tell: Tell
+) -> None:
+    """Run the roles, each in a thread, until `stop` is set; then wait for them."""
+    threads = [
+        threading.Thread(target=_keep, args=(role, stop, emit, tell), name=role.name)
+        for role in roles
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    return stop
+
+
+def _keep(role: Role, stop: threading.Event, emit: Callable[[Event], None], tell: Tell) -> None:
+    pause = _FIRST_PAUSE
+    emit(RoleStarted(role=role.name))
+    while not stop.is_set():
+        try:
+            role.run(stop)
+            pause = _FIRST_PAUSE
+        except ShuQiaoError as error:
+            emit(RoleFailed(role=role.name, error=type(error).__name__))
+            tell(role.name, str(error))
+        except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
+            emit(RoleFailed(role=role.name, error=type(error).__name__))
+            tell(role.name, f"an unforeseen {type(error).__name__}; starting again")
+        if not stop.wait(pause):
+            pause = min(pause * 2, _LONGEST_PAUSE)
+    role.close()

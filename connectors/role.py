@@ -1,0 +1,69 @@
+"""The connectors as a role: every dataset's sources are read again and again.
+
+Law: of several processes one reads a dataset; the others stand by. A source that cannot
+go on is told and tried again at the next turn.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from broker.errors import ShuQiaoError
+from broker.hold import Hold
+from connectors.runner import Runner
+
+Tell = Callable[[str], None]
+
+
+class ConnectRole:
+    """Reads every dataset that has mappings. `runners` is asked each turn, so that a mapping
+    that was added or mended counts; `tell` hears what stopped a source."""
+
+    name = "connect"
+
+    def __init__(
+        self,
+        runners: Callable[[], Sequence[tuple[str, Callable[[], Runner]]]],
+        hold: Callable[[str], Hold],
+        tell: Tell,
+        *,
+        limit: int,
+        pause: float,
+    ) -> None:
+        self._runners = runners
+        self._hold = hold
+        self._holds: dict[str, Hold] = {}
+        self._made: dict[str, tuple[object, Runner]] = {}
+        self._tell = tell
+        self._limit = limit
+        self._pause = pause
+
+    def run(self, stop: threading.Event) -> None:
+        """See `Role`."""
+        while not stop.is_set():
+            for dataset, make in self._runners():
+                if stop.is_set():
+                    return
+                if dataset not in self._holds:
+                    self._holds[dataset] = self._hold(f"connect.{dataset}")
+                if self._holds[dataset].taken():
+                    self._read(dataset, make, stop)
+            stop.wait(self._pause)
+
+    def close(self) -> None:
+        """See `Role`."""
+        for hold in self._holds.values():
+            hold.release()
+
+    def _read(self, dataset: str, make: Callable[[], Runner], stop: threading.Event) -> None:
+        """One turn of a dataset; its runner is kept as long as its mappings are."""
+        known = self._made.get(dataset)
+        try:
+            if known is None or known[0] is not make:
+                known = self._made[dataset] = make, make()
+            reports = known[1].run(self._limit, stopped=stop.is_set)
+        except ShuQiaoError as error:
+            self._tell(str(error))
+            return
+        for report in reports:
+            if report.error:
+                self._tell(str(report.error))
