@@ -9,20 +9,29 @@ the store is away.
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from broker.errors import StoreError
+from broker.errors import StoreError, UnknownTopic
 from broker.log.interface import Log
+from broker.relay.position import judged
 from broker.relay.yearly import order_year
 from broker.sharing.life import Life
 from broker.sharing.service import Sharing
 from broker.store.lease import Lease
-from broker.telemetry import Event, SharesOpen, StoreAway
+from broker.telemetry import Event, LogCompacted, SharesOpen, StoreAway
 
 BEAT = 0.4
 """Seconds between two looks."""
+
+FIRST_COMPACTION, COMPACTION = 60.0, 3600.0
+"""Seconds from the start to the first compaction, and between two: what was superseded is
+gone within the 36 hours that are promised."""
+
+TOMBSTONES_MS = 30 * 24 * 3600 * 1000
+"""How long a tombstone stays: a consumer that was away for longer must reload."""
 
 
 class Controller:
@@ -50,14 +59,19 @@ class Controller:
         self._today = today
         self._ends = ends
         self._emit = emit
+        self._compacted: dict[tuple[str, int], int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """See `Role`."""
         done: tuple[int, date] | None = None
+        compact_at = time.monotonic() + FIRST_COMPACTION
         while not stop.is_set():
             try:
                 if self._lease.held():
                     done = self.look(done)
+                    if time.monotonic() >= compact_at:
+                        self.compact(stop)
+                        compact_at = time.monotonic() + COMPACTION
             except StoreError:
                 self._emit(StoreAway(closed=len(self.end_without_store())))
                 raise
@@ -80,6 +94,37 @@ class Controller:
             self._keep_ends()
         self._life.advance()
         return self._sharing.revision()
+
+    def compact(self, stop: threading.Event | None = None) -> int:
+        """Keep only the last version of every key, in every topic that has grown since the
+        last time; how many records went. The collected topics only as far as relayed."""
+        before = time.time_ns() // 1_000_000 - TOMBSTONES_MS
+        removed = 0
+        for topic, partitions in self._log.topics().items():
+            for partition in range(partitions):
+                if stop is not None and stop.is_set():
+                    return removed
+                try:
+                    removed += self._compact(topic, partition, before)
+                except UnknownTopic:
+                    break  # closed meanwhile
+        self._log.wiped()
+        self._emit(LogCompacted(removed=removed))
+        return removed
+
+    def _compact(self, topic: str, partition: int, before: int) -> int:
+        end = self._log.end(topic, partition)
+        upto = None
+        kind, _, dataset = topic.partition(".")
+        if kind == "collected":
+            place = judged(self._log, dataset, partition)
+            upto = place.common.offset if place and not place.passing else 0
+            end = min(end, upto)
+        if self._compacted.get((topic, partition)) == end:
+            return 0
+        removed = self._log.compact(topic, partition, upto, before)
+        self._compacted[topic, partition] = end
+        return removed
 
     def end_without_store(self) -> list[str]:
         """Close, by the kept end dates alone, every share that nobody may read any more."""

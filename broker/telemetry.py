@@ -172,6 +172,16 @@ class StoreAway(Event):
     closed: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogCompacted(Event):
+    """The controller has compacted the log: superseded versions and old tombstones went."""
+
+    METRIC: ClassVar[str] = "shuqiao_compacted_records"
+    HELP: ClassVar[str] = "records removed by compaction"
+    AMOUNT: ClassVar[str] = "removed"
+    removed: int
+
+
 EVENTS: tuple[type[Event], ...] = (
     RecordsCollected,
     RowQuarantined,
@@ -185,6 +195,7 @@ EVENTS: tuple[type[Event], ...] = (
     RoleStarted,
     RoleFailed,
     StoreAway,
+    LogCompacted,
 )
 """Every event there is."""
 

@@ -14,6 +14,7 @@ from broker.cli import (
     catalog,
     connect,
     consumer,
+    doctor,
     grant,
     policy,
     quarantine,
@@ -56,6 +57,7 @@ app.add_typer(quarantine.app, name="quarantine", help="隔离区: what was wrong
 app.command()(demo)
 app.command("relay")(relay.relay)
 app.command("reconcile")(reconcile.reconcile)
+app.command("doctor")(doctor.doctor)
 app.command("controller")(up.controller)
 app.command("up")(up.up)
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from broker.errors import LogError, LogFull, PositionMoved, UnknownTopic
+from broker.log.compaction import compact
 from broker.log.interface import Append, Batch, Stored, TableWrite
 from broker.log.place import network_file_system
 from broker.log.watch import Watch
@@ -159,6 +160,30 @@ class EmbeddedLog:
             finally:
                 self._db.execute(f"PRAGMA busy_timeout={int(_PATIENCE * 1000)}")
         return not busy
+
+    def compact(self, topic: str, partition: int, upto: int | None, tombstones_before: int) -> int:
+        """See `Log`."""
+        return compact(self, topic, partition, upto, tombstones_before)
+
+    def old_tombstones(self, topic: str, partition: int, before: int) -> set[int]:
+        """Offsets of tombstones written before that time."""
+        with self._lock, self._translated():
+            topic_id = self._topic(self._db, topic, partition)
+            rows = self._db.execute(
+                "SELECT offset FROM record"
+                " WHERE topic=? AND partition=? AND value IS NULL AND timestamp<?",
+                (topic_id, partition, before),
+            ).fetchall()
+        return {row[0] for row in rows}
+
+    def remove(self, topic: str, partition: int, offsets: Sequence[int]) -> None:
+        """Remove records; their offsets are never given again."""
+        with self._writing() as db:
+            topic_id = self._topic(db, topic, partition)
+            db.executemany(
+                "DELETE FROM record WHERE topic=? AND partition=? AND offset=?",
+                ((topic_id, partition, offset) for offset in offsets),
+            )
 
     def _orphan(self) -> tuple[int, int] | None:
         with self._lock, self._translated():
@@ -345,6 +370,14 @@ class EmbeddedLog:
                 return None
             self._tables[name] = row[0]
         return self._tables[name]
+
+    def faults(self) -> list[str]:
+        """See `Log`: SQLite's own check; its words name pages, never contents."""
+        with self._lock, self._translated():
+            found = self._db.execute("PRAGMA quick_check(5)").fetchall()
+            mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
+        faults = [] if found == [("ok",)] else ["pages are damaged: restore it from a backup"]
+        return faults + ([] if mode == "wal" else ["it is not in WAL mode"])
 
     def close(self) -> None:
         """See `Log`."""

@@ -72,6 +72,13 @@ class Log(Protocol):
         False where somebody still reads an older state: ask again.
         """
 
+    def compact(self, topic: str, partition: int, upto: int | None, tombstones_before: int) -> int:
+        """Keep of every key only the last version below the offset `upto` (None: the end), and
+        no tombstone written before that time (ms since 1970 UTC); how many records went.
+
+        An engine that compacts by itself does nothing here.
+        """
+
     def topics(self) -> Mapping[str, int]:
         """Partition count by topic."""
 
@@ -111,6 +118,9 @@ class Log(Protocol):
         self, table: str, partition: int, after: bytes, limit: int
     ) -> Sequence[tuple[bytes, bytes]]:
         """Entries with key > `after`, in key order, at most `limit`."""
+
+    def faults(self) -> list[str]:
+        """What is wrong with the log's own storage, in words; may take long."""
 
     def close(self) -> None:
         """Give back files; safe to call twice."""

@@ -149,3 +149,35 @@ def test_a_waiting_reader_is_woken_in_this_process_and_from_another(log: Log) ->
         thread.join(10)
         assert found and found[0] - started < 5
     other.close()
+
+
+def test_compaction_keeps_the_last_version_and_every_offset(log: Log) -> None:
+    log.commit(Batch([Append("a", 0, b"k", b"1"), Append("a", 0, b"l", b"1")]))
+    log.commit(Batch([Append("a", 0, b"k", b"2"), Append("a", 0, b"m", None)]))
+    log.commit(Batch([Append("a", 0, b"l", None), Append("a", 0, b"n", b"1")]))
+    assert log.compact("a", 0, 3, 0) == 1, "below 3 only k was superseded"
+    assert log.compact("a", 0, None, 0) == 1
+    read = log.read("a", 0, 0, 10)
+    assert [(r.offset, r.key, r.value) for r in read] == [
+        (2, b"k", b"2"),
+        (3, b"m", None),
+        (4, b"l", None),
+        (5, b"n", b"1"),
+    ]
+    later = time.time_ns() // 1_000_000 + 10
+    assert log.compact("a", 0, 4, later) == 0, "the last below the bound stays"
+    assert log.compact("a", 0, None, later) == 2
+    assert [r.offset for r in log.read("a", 0, 0, 10)] == [2, 5]
+    log.commit(Batch([Append("a", 0, b"o", b"1")]))
+    assert log.end("a", 0) == 7 and log.compact("a", 1, None, later) == 0
+
+
+def test_what_is_superseded_is_unreadable_in_the_file(tmp_path: Path) -> None:
+    engine = EmbeddedLog(tmp_path / "log.db")
+    engine.create_topic("a", 1)
+    engine.commit(Batch([Append("a", 0, b"k", b"a value that was superseded")]))
+    engine.commit(Batch([Append("a", 0, b"k", b"a value that stays")]))
+    assert engine.compact("a", 0, None, 0) == 1 and engine.wiped()
+    data = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"a value that stays" in data and b"a value that was superseded" not in data
+    engine.close()

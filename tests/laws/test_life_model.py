@@ -119,6 +119,11 @@ class Year:
             broker.life.advance()
         seen["partly relayed"] += 1
 
+    def compact(self, broker: Broker) -> None:
+        """Superseded versions go; at the end of the year old tombstones would as well."""
+        removed = broker.controller_role().compact()
+        seen["compacted"] += removed > 0
+
     def nothing_beyond_the_decision(self, broker: Broker) -> None:
         """At every moment: what may be read is within what is allowed now."""
         dataset = broker.catalog.dataset(DATASET)
@@ -175,6 +180,8 @@ def test_at_every_moment_a_share_is_what_the_policy_says(tmp_path: Path, seed: i
                     year.step(broker)
                     year.nothing_beyond_the_decision(broker)
                     year.partly(broker)
+                    if draw.random() < 0.3:
+                        year.compact(broker)
                 if draw.random() < 0.7:
                     year.exact(broker)
                     year.nothing_beyond_the_decision(broker)
@@ -193,6 +200,7 @@ def test_the_interesting_cases_occurred() -> None:
     wanted = (
         "given", "revoked", "suspended", "resumed", "narrower", "wider", "restart", "new year",
         "partly relayed", "share compared", "kept while the wider opens",
+        "compacted",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"

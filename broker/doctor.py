@@ -1,0 +1,158 @@
+"""What is wrong with an installation, and what to do.
+
+Law: it looks and changes nothing; every finding says where and how to mend it. One check
+that fails never keeps another from running.
+"""
+
+import shutil
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker.bootstrap import Broker
+from broker.errors import ShuQiaoError
+from broker.log.place import network_file_system
+from broker.policy.load import check_policy
+
+_LOW_DISK = 1 << 30
+"""Bytes below which the disk is called full soon."""
+_MAY_BE_AHEAD = 60
+"""Seconds by which a file may be newer than the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, what was found, and how to mend it (empty: in order)."""
+
+    check: str
+    found: str
+    mend: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether it is in order."""
+        return not self.mend
+
+
+def examine(broker: Broker) -> Iterator[Finding]:
+    """Every check, one after the other."""
+    checks: tuple[tuple[str, Callable[[Broker], Iterator[Finding]]], ...] = (
+        ("python", _python),
+        ("disk", _disk),
+        ("files", _files),
+        ("clock", _clock),
+        ("catalogue", _catalogue),
+        ("policies", _policies),
+        ("mappings", _mappings),
+        ("store", _store),
+        ("keyring", _keyring),
+        ("log", _log),
+    )
+    for name, check in checks:
+        try:
+            yield from check(broker)
+        except ShuQiaoError as error:
+            where = f"{error.where}: " if error.where else ""
+            yield Finding(name, f"{where}{error.what}", error.mend or "mend it")
+
+
+def _python(broker: Broker) -> Iterator[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Finding("python", version)
+    old = sqlite3.sqlite_version_info < (3, 35)
+    yield Finding("sqlite", sqlite3.sqlite_version, "use a Python with SQLite 3.35" if old else "")
+
+
+def _disk(broker: Broker) -> Iterator[Finding]:
+    place = _existing(broker.settings.state)
+    kind = network_file_system(place)
+    if kind:
+        mend = "put the state folder on a disk of this machine"
+        yield Finding("disk", f"{place} is on a network file system ({kind})", mend)
+    free = shutil.disk_usage(place).free
+    mend = "free space: what cannot be written is not lost, but waits" if free < _LOW_DISK else ""
+    yield Finding("disk", f"{free >> 20} MB free", mend)
+
+
+def _files(broker: Broker) -> Iterator[Finding]:
+    settings = broker.settings
+    names = ("log.db", "log.db-wal", "store.db", "keyring.json", "ends.json")
+    loose = [
+        path
+        for path in (settings.state / name for name in names)
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    for path in loose:
+        yield Finding("files", f"{path} can be read by others", f"chmod 600 {path}")
+    if not loose:
+        yield Finding("files", "readable by their owner alone")
+
+
+def _clock(broker: Broker) -> Iterator[Finding]:
+    files = [broker.settings.state / name for name in ("log.db", "store.db", "events.jsonl")]
+    newest = max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
+    ahead = newest - time.time()
+    if ahead > _MAY_BE_AHEAD:
+        found = f"the clock is {int(ahead)} s behind what was written last"
+        yield Finding("clock", found, "set the clock; nothing is released by it meanwhile")
+    else:
+        yield Finding("clock", f"{broker.clock().astimezone(broker.settings.zone):%F %T %Z}")
+
+
+def _catalogue(broker: Broker) -> Iterator[Finding]:
+    yield Finding("catalogue", f"{len(broker.catalog.datasets)} datasets")
+
+
+def _policies(broker: Broker) -> Iterator[Finding]:
+    errors = check_policy(broker.policy_folders, broker.catalog, broker.today)
+    for error in errors:
+        yield Finding("policies", f"{error.where}: {error.what}", error.mend or "mend the file")
+    if not errors:
+        yield Finding("policies", "the files are in order")
+
+
+def _mappings(broker: Broker) -> Iterator[Finding]:
+    if any(broker.settings.mappings_path.glob("*.yaml")):
+        yield Finding("mappings", f"{len(broker.mappings())} sources")
+    else:
+        yield Finding("mappings", "none yet")
+
+
+def _store(broker: Broker) -> Iterator[Finding]:
+    if not broker.settings.store and not (broker.settings.state / "store.db").exists():
+        yield Finding("store", "made with the first consumer")
+        return
+    versions = broker.versions.all()
+    yield Finding("store", f"{len(broker.sharing.consumers())} consumers, "
+                  f"policy version {versions[-1].number if versions else 0}")  # fmt: skip
+
+
+def _keyring(broker: Broker) -> Iterator[Finding]:
+    if not broker.settings.log_path.exists():
+        yield Finding("keyring", "made with the first record")
+        return
+    assert broker.sealer
+    yield Finding("keyring", "belongs to this log")
+
+
+def _log(broker: Broker) -> Iterator[Finding]:
+    if not broker.settings.log_path.exists():
+        yield Finding("log", "empty")
+        return
+    faults = broker.log.faults()
+    for fault in faults:
+        yield Finding("log", f"{broker.settings.log_path}: {fault}", "restore it from a backup")
+    if not faults:
+        yield Finding("log", f"{len(broker.log.topics())} topics, pages in order")
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    place = path.resolve()
+    while not place.exists():
+        place = place.parent
+    return place

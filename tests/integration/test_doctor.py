@@ -1,0 +1,72 @@
+"""`shuqiao doctor`: each thing that can be wrong is found, with what to do."""
+
+import os
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from broker.bootstrap import Broker
+from broker.doctor import Finding, examine
+from tests import city
+
+NOW = datetime.now() - timedelta(days=1)
+
+
+def made(folder: Path) -> None:
+    city.use_mapping(folder)
+    city.put(city.county(folder, "371502"), *(city.resident(n, NOW) for n in range(300)))
+    with city.city(folder) as broker:
+        city.collect(broker, limit=300)
+        city.grant(broker, "a", "name")
+        city.relay(broker)
+
+
+def wrong(folder: Path) -> list[Finding]:
+    broker = Broker(city.settings(folder))
+    try:
+        return [one for one in examine(broker) if not one.well]
+    finally:
+        broker.close()
+
+
+def test_a_good_installation_is_well_and_so_is_an_empty_one(tmp_path: Path) -> None:
+    made(tmp_path / "full")
+    assert wrong(tmp_path / "full") == [] == wrong(tmp_path / "empty")
+    assert not (tmp_path / "empty").exists(), "it looks and changes nothing"
+
+
+def test_what_is_wrong_is_found_with_its_place_and_what_to_do(tmp_path: Path) -> None:
+    made(tmp_path)
+    keyring = tmp_path / "keyring.json"
+    keyring.chmod(0o644)
+    found = {one.check: one for one in wrong(tmp_path)}
+    assert set(found) == {"files", "keyring"} and "chmod 600" in found["keyring"].mend
+    keyring.chmod(0o600)
+    text = keyring.read_text()
+    keyring.write_text(text.replace('"seal"', '"other"'))
+    assert [one.check for one in wrong(tmp_path)] == ["keyring"]
+    keyring.write_text(text)
+    rules = tmp_path / "policies" / "rules"
+    rules.mkdir(parents=True)
+    (rules / "x.yaml").write_text("rules:\n- {id: x}\n")
+    (found_now, *_) = wrong(tmp_path)
+    assert found_now.check == "policies" and "x.yaml:2" in found_now.found
+    (rules / "x.yaml").unlink()
+    ahead = time.time() + 3600
+    os.utime(tmp_path / "log.db", (ahead, ahead))
+    assert [one.check for one in wrong(tmp_path)] == ["clock"]
+    os.utime(tmp_path / "log.db")
+    mapping = tmp_path / "mappings" / "ga_resident_base.yaml"
+    mapping.write_text(mapping.read_text("utf-8").replace("name", "nonsense"), "utf-8")
+    assert [one.check for one in wrong(tmp_path)] == ["mappings"]
+
+
+def test_a_damaged_page_is_refused_and_named(tmp_path: Path) -> None:
+    made(tmp_path)
+    log = tmp_path / "log.db"
+    data = bytearray(log.read_bytes())
+    for page in range(4, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    log.write_bytes(data)
+    found = [one for one in wrong(tmp_path) if one.check in ("log", "keyring")]
+    assert found and all("log.db" in one.found and "backup" in one.mend for one in found)
