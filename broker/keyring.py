@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,22 +57,30 @@ class Keyring:
 
     def ensure(self, name: str) -> bytes:
         """The key of that name, made and durable on first use."""
-        if name not in self._keys:
-            with self._locked():
-                keys = _read(self._path)
-                if name not in keys:
-                    keys[name] = secrets.token_bytes(_KEY_BYTES)
-                    self._save(keys)
-                self._keys = keys
+        self.ensure_all([name])
         return self._keys[name]
 
-    def destroy(self, name: str) -> None:
-        """Remove a key for ever; a missing one is nothing."""
+    def ensure_all(self, names: Iterable[str]) -> None:
+        """Make those of the keys that are not there yet; all are durable together."""
+        wanted = [name for name in names if name not in self._keys]
+        if not wanted:
+            return
         with self._locked():
             keys = _read(self._path)
-            if keys.pop(name, None) is not None:
+            missing = [name for name in wanted if name not in keys]
+            keys.update((name, secrets.token_bytes(_KEY_BYTES)) for name in missing)
+            if missing:
                 self._save(keys)
             self._keys = keys
+
+    def destroy(self, *names: str) -> None:
+        """Remove keys for ever; a missing one is nothing."""
+        with self._locked():
+            keys = _read(self._path)
+            left = {name: key for name, key in keys.items() if name not in names}
+            if len(left) < len(keys):
+                self._save(left)
+            self._keys = left
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

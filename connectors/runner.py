@@ -87,8 +87,8 @@ class Runner:
         `again` reads from the beginning: what is known costs nothing, what was mended far
         behind the position is met. Once `stopped` says so, the batch under way is the last.
         """
-        self._log.create_topic(self._dataset.collected_topic, self._dataset.partitions)
-        self._log.create_topic(self._dataset.quarantine_topic, self._dataset.partitions)
+        names = (self._dataset.collected_topic, self._dataset.quarantine_topic)
+        self._log.create_topics(dict.fromkeys(names, self._dataset.partitions))
         wrong = [report for one in self._supplies if (report := self._check(one)) is not None]
         if wrong:
             return wrong

@@ -39,6 +39,8 @@ _PATIENCE = 30.0
 """Seconds to wait for another process's commit."""
 _WIPE_PATIENCE = 0.2
 """Seconds to wait for readers before a wipe is put off."""
+_LAST = "\U0010ffff"
+"""Sorts behind every character that a position's name has."""
 _WIPED_AT_ONCE = 2_000
 """Records removed in one transaction: others write in between."""
 
@@ -116,21 +118,22 @@ class EmbeddedLog:
                 raise
         self._watch.changed()
 
-    def create_topic(self, name: str, partitions: int) -> None:
+    def create_topics(self, topics: Mapping[str, int]) -> None:
         """See `Log`."""
-        known = self.topics().get(name)
-        if known is None:
+        known = self.topics()
+        fresh = [(name, count) for name, count in topics.items() if name not in known]
+        if fresh:
             with self._writing() as db:
-                db.execute(
-                    "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, ?)",
-                    (name, partitions),
+                db.executemany(
+                    "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, ?)", fresh
                 )
-            known = self.topics()[name]
-        if known != partitions:
-            raise LogError(
-                f"topic {name} has {known} partitions, not {partitions}",
-                mend="a topic's partition count never changes",
-            )
+            known = self.topics()
+        for name, partitions in topics.items():
+            if known[name] != partitions:
+                raise LogError(
+                    f"topic {name} has {known[name]} partitions, not {partitions}",
+                    mend="a topic's partition count never changes",
+                )
 
     def delete_topic(self, name: str) -> None:
         """See `Log`."""
@@ -306,15 +309,15 @@ class EmbeddedLog:
         """See `Log`."""
         with self._lock, self._translated():
             rows = self._db.execute(
-                "SELECT name, value FROM position WHERE substr(name, 1, ?)=? ORDER BY name",
-                (len(prefix), prefix),
+                "SELECT name, value FROM position WHERE name>=? AND name<? ORDER BY name",
+                (prefix, prefix + _LAST),
             ).fetchall()
         return dict(rows)
 
     def forget(self, prefix: str) -> None:
         """See `Log`."""
         with self._writing() as db:
-            db.execute("DELETE FROM position WHERE substr(name, 1, ?)=?", (len(prefix), prefix))
+            db.execute("DELETE FROM position WHERE name>=? AND name<?", (prefix, prefix + _LAST))
 
     def changes(self) -> int:
         """See `Log`."""

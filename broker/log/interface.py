@@ -57,8 +57,9 @@ class Batch:
 class Log(Protocol):
     """See the module's law. Every method may raise `LogError`."""
 
-    def create_topic(self, name: str, partitions: int) -> None:
-        """Make a topic; the same again is nothing; another partition count is refused."""
+    def create_topics(self, topics: Mapping[str, int]) -> None:
+        """Make topics, by name with their partition counts; the same again is nothing;
+        another partition count is refused."""
 
     def delete_topic(self, name: str) -> None:
         """Remove a topic: from here on it is unknown to all. A missing one is nothing.

@@ -42,9 +42,13 @@ def sources_table(dataset: str) -> str:
     return f"sources.{dataset}"
 
 
+SHARE_POSITIONS = "share."
+"""What the names of all shares' positions start with; share and partition follow."""
+
+
 def share_positions(share: str) -> str:
     """What the names of a share's positions start with; the partition's number follows."""
-    return f"share.{share}."
+    return f"{SHARE_POSITIONS}{share}."
 
 
 def relay_position(dataset: str, partition: int) -> str:

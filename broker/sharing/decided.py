@@ -1,7 +1,8 @@
 """Every grant decided, in the order given, each with its department's earlier ones.
 
 Law: holdings are effects as released: what a grant ever showed binds the later ones. A
-grant whose first day is still to come holds what it will release then.
+grant whose first day is still to come holds what it will release then. Of holdings that no
+guard can tell apart (same dataset, join and effects) one stands for all.
 """
 
 from collections import defaultdict
@@ -28,17 +29,21 @@ class Decided:
 
 def decide_all(stored: Iterable[Stored], catalog: Catalog, policy: Policy) -> list[Decided]:
     """The decisions as of the policy's day."""
-    held: dict[str, list[tuple[Holding, Dataset]]] = defaultdict(list)
+    held: dict[str, dict[object, tuple[Holding, Dataset]]] = defaultdict(dict)
     decided: list[Decided] = []
     for one in stored:
         grant = one.grant
         dataset = catalog.dataset(grant.dataset)
-        holdings = held[grant.consumer.department]
+        mine = held[grant.consumer.department]
+        holdings = list(mine.values())
         decision = decide(grant, holdings, dataset, policy)
         released = _joined(one.released, decision, dataset)
-        first = replace(policy, as_of=max(policy.as_of, grant.valid_from))
-        coming = decide(grant, holdings, dataset, first)
-        holdings.append((Holding(grant, _joined(released, coming, dataset)), dataset))
+        effects = released
+        if grant.valid_from > policy.as_of:
+            first = replace(policy, as_of=grant.valid_from)
+            effects = _joined(released, decide(grant, holdings, dataset, first), dataset)
+        alike = grant.dataset, grant.join_domain, frozenset(effects.items())
+        mine.setdefault(alike, (Holding(grant, effects), dataset))
         decided.append(Decided(grant, decision, released, one))
     return decided
 

@@ -6,15 +6,16 @@ Closing: the read right went with the state; then the topic is deleted and wiped
 record key is destroyed, then the share is CLOSED. Each step may be done twice.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from broker.catalog import Catalog
 from broker.keyring import Keyring
 from broker.log.interface import Log
-from broker.log.topics import share_positions, shared_topic
+from broker.log.topics import SHARE_POSITIONS, share_positions, shared_topic
 from broker.sharing.domains import stored_generations
 from broker.sharing.share import CLOSED, CLOSING, JOINED, LIVE, OPENING, keyed_domain
 from broker.store.engine import Store
@@ -57,28 +58,46 @@ class Life:
             return
         with self._store.writing() as connection:
             used = _domains_in_use(connection, topics)
-            for name, dataset, domain in _in(connection, OPENING):
-                if shared_topic(dataset, name) in topics:
-                    continue
-                # keys are made for what is new; a key that was there and is lost is an error
-                self._keyring.ensure(f"share.{name}")
-                if domain:
-                    place = f"pseudonym.{domain}"
-                    self._keyring.key(place) if domain in used else self._keyring.ensure(place)
-                partitions = self._catalog.dataset(dataset).partitions
-                self._log.create_topic(shared_topic(dataset, name), partitions)
+            fresh = [
+                (name, dataset, domain)
+                for name, dataset, domain in _in(connection, OPENING)
+                if shared_topic(dataset, name) not in topics
+            ]
+            # keys are made for what is new; a key that was there and is lost is an error
+            domains = {domain for _, _, domain in fresh if domain}
+            for domain in domains & used:
+                self._keyring.key(f"pseudonym.{domain}")
+            self._keyring.ensure_all(
+                [
+                    *(f"pseudonym.{domain}" for domain in sorted(domains - used)),
+                    *(f"share.{name}" for name, _, _ in fresh),
+                ]
+            )
+            self._log.create_topics(
+                {
+                    shared_topic(dataset, name): self._catalog.dataset(dataset).partitions
+                    for name, dataset, _ in fresh
+                }
+            )
 
     def promote(self) -> list[str]:
         """Opening shares that have caught up in every partition are live; which those are."""
+        opening = self._in(OPENING)
+        if not opening:
+            return []
+        joined = Counter(
+            name.split(".")[1]
+            for name, value in self._log.positions(SHARE_POSITIONS).items()
+            if value == JOINED
+        )
         ready = [
-            (name, dataset)
-            for name, dataset, _ in self._in(OPENING)
-            if self.caught_up(name) == self._catalog.dataset(dataset).partitions
+            one for one in opening if joined[one[0]] == self._catalog.dataset(one[1]).partitions
         ]
-        moved = [one for one in ready if self._move(one[0], OPENING, LIVE)]
-        for name, dataset in moved:
-            self._emit(ShareLive(dataset=dataset, share=name))
-        return [name for name, _ in moved]
+        moved = self._move([name for name, _, _ in ready], OPENING, LIVE)
+        for name, dataset, _ in ready:
+            if name in moved:
+                self._emit(ShareLive(dataset=dataset, share=name))
+        return sorted(moved)
 
     def caught_up(self, share: str) -> int:
         """In how many partitions a share has caught up."""
@@ -87,34 +106,43 @@ class Life:
 
     def close(self) -> list[str]:
         """Close what is closing; the shares that are closed now."""
-        done: list[str] = []
-        for name, dataset, domain in self._in(CLOSING):
+        closing = self._in(CLOSING)
+        if not closing:
+            return []
+        for name, dataset, _ in closing:
             self._log.delete_topic(shared_topic(dataset, name))
-            self._keyring.destroy(f"share.{name}")
+        self._keyring.destroy(*(f"share.{name}" for name, _, _ in closing))
+        for name, _, _ in closing:
             self._log.forget(share_positions(name))
-            if not self._log.wiped():
-                continue  # somebody still reads an older state of the file: tried again
-            if self._move(name, CLOSING, CLOSED):
-                done.append(name)
+        if not self._log.wiped():
+            return []  # somebody still reads an older state of the file: tried again
+        moved = self._move([name for name, _, _ in closing], CLOSING, CLOSED)
+        for name, dataset, domain in closing:
+            if name in moved:
                 self._forget_generation(domain)
                 self._emit(ShareClosed(dataset=dataset, share=name))
-        return done
+        return sorted(moved)
 
     def _in(self, state: str) -> list[tuple[str, str, str]]:
         with self._store.reading() as connection:
             return _in(connection, state)
 
-    def _move(self, name: str, before: str, after: str) -> bool:
+    def _move(self, names: Sequence[str], before: str, after: str) -> set[str]:
+        """Move shares from one state to the next; those that were still in the first."""
+        if not names:
+            return set()
         closed = datetime.now(UTC).isoformat(timespec="seconds") if after == CLOSED else ""
         with self._store.writing() as connection:
-            moved = connection.execute(
-                update(shares)
-                .where(shares.c.id == name, shares.c.state == before)
-                .values(state=after, closed_at=closed)
-            )
-            if moved.rowcount:
+            there = {name for name, _, _ in _in(connection, before)} & set(names)
+            if there:
+                connection.execute(
+                    update(shares)
+                    .where(shares.c.id == bindparam("name"))
+                    .values(state=after, closed_at=closed),
+                    [{"name": name} for name in sorted(there)],
+                )
                 count_up(connection)
-        return bool(moved.rowcount)
+        return there
 
     def _forget_generation(self, domain: str) -> None:
         """Destroy a pseudonym key that a newer generation has replaced."""

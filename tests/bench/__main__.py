@@ -8,19 +8,24 @@ import json
 import os
 import platform
 import resource
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from broker.bootstrap import Broker
 from broker.cli.demo.script import CONSUMERS, GRANTS, relaxes
 from broker.model import Level
 from broker.policy.decide import decide
+from broker.policy.model import Consumer
+from broker.sharing import grants as ledger
+from broker.sharing.application import Application
 from tests import city
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -78,6 +83,43 @@ def path(people: int) -> dict[str, Any]:
                 "membership_bytes_a_key": round(size / keys, 1) if keys else 0,
                 "peak_memory_mb": peak_mb(),
             }
+
+
+def fan_out(shares: int, records: int = 60_000) -> dict[str, Any]:
+    """The relay with so many village shares, the records spread evenly over exactly those
+    villages: each reaches one share. Then the catch-up of all of them in one pass."""
+    with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
+        villages = [one.code for one in broker.divisions.all() if one.tier == "village"][:shares]
+        give(broker, villages)
+        broker.life.provision()
+        city.use_mapping(Path(name))
+        moment = datetime.now() - timedelta(days=1)
+        with sqlite3.connect(city.county(Path(name), "371502")) as db:
+            for index in range(records):
+                place = villages[index % len(villages)]
+                city.add(db, city.resident(index, moment, xzqh=place))
+        city.collect(broker, limit=broker.settings.batch)
+        progress, *following = measured(lambda: city.relay(broker))
+        found = {"relay": rate(progress.read, *following), "written": progress.written}
+        give(broker, villages, "q")
+        progress, *catching = measured(lambda: city.relay(broker))
+        return {**found, "catch_up_together": rate(progress.read, *catching)}
+
+
+def give(broker: Broker, scopes: list[str], purpose: str = "p") -> None:
+    """A grant for each scope, put down together and settled once."""
+    broker.sharing.settle()
+    with broker.store.writing() as connection:
+        for scope in scopes:
+            consumer = Consumer(f"{purpose}{scope}", "mz", Level.L3)
+            ledger.put_consumer(connection, consumer, "")
+            asked = Application(
+                consumer.id, "ga.resident_base", ["name", "sex", "birth_date"], purpose, "b", scope,
+                "2026-01-01", "2099-01-01", "i", "n",
+                filter="" if purpose == "p" else "{not: {is_null: sex}}",
+            )  # fmt: skip
+            ledger.put_grant(connection, asked.grant(consumer, broker.catalog, broker.divisions))
+    broker.sharing.settle()
 
 
 def deciding() -> dict[str, float]:
@@ -142,6 +184,7 @@ def main() -> None:
         },
         "people_10000": apart(10_000),
         "people_100000": apart(100_000),
+        "relay_by_shares": {str(shares): fan_out(shares) for shares in (10, 100, 1000)},
         "decide": deciding(),
         "demo_once_seconds": demo_seconds(),
     }

@@ -17,7 +17,7 @@ from broker.log.interface import Append, Batch, Log, PositionWrite, TableWrite
 @pytest.fixture(params=["embedded"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     engine = EmbeddedLog(tmp_path / "log.db")
-    engine.create_topic("a", 2)
+    engine.create_topics({"a": 2})
     yield engine
     engine.close()
 
@@ -65,9 +65,9 @@ def test_tables_keep_the_last_value_by_partition(log: Log) -> None:
 
 
 def test_partition_counts_are_for_life(log: Log) -> None:
-    log.create_topic("a", 2)
+    log.create_topics({"a": 2})
     with pytest.raises(LogError, match="has 2 partitions"):
-        log.create_topic("a", 3)
+        log.create_topics({"a": 3})
 
 
 def test_a_deleted_topic_is_gone_and_the_next_starts_empty(log: Log) -> None:
@@ -75,13 +75,13 @@ def test_a_deleted_topic_is_gone_and_the_next_starts_empty(log: Log) -> None:
     log.delete_topic("a")
     with pytest.raises(UnknownTopic):
         log.read("a", 0, 0, 1)
-    log.create_topic("a", 2)
+    log.create_topics({"a": 2})
     assert log.read("a", 0, 0, 10) == []
 
 
 def test_the_file_is_its_owners_and_removed_values_are_overwritten(tmp_path: Path) -> None:
     engine = EmbeddedLog(tmp_path / "log.db")
-    engine.create_topic("a", 1)
+    engine.create_topics({"a": 1})
     engine.commit(Batch([Append("a", 0, b"k", b"a value to be wiped")]))
     for name in ("log.db", "log.db-wal"):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
@@ -94,7 +94,7 @@ def test_the_file_is_its_owners_and_removed_values_are_overwritten(tmp_path: Pat
 
 def test_wiping_waits_for_a_reader_of_an_older_state(tmp_path: Path) -> None:
     engine = EmbeddedLog(tmp_path / "log.db")
-    engine.create_topic("a", 1)
+    engine.create_topics({"a": 1})
     engine.commit(Batch([Append("a", 0, b"k", b"a value to be wiped")]))
     reader = sqlite3.connect(tmp_path / "log.db")
     reader.execute("BEGIN")
@@ -174,7 +174,7 @@ def test_compaction_keeps_the_last_version_and_every_offset(log: Log) -> None:
 
 def test_what_is_superseded_is_unreadable_in_the_file(tmp_path: Path) -> None:
     engine = EmbeddedLog(tmp_path / "log.db")
-    engine.create_topic("a", 1)
+    engine.create_topics({"a": 1})
     engine.commit(Batch([Append("a", 0, b"k", b"a value that was superseded")]))
     engine.commit(Batch([Append("a", 0, b"k", b"a value that stays")]))
     assert engine.compact("a", 0, None, 0) == 1 and engine.wiped()

@@ -40,7 +40,7 @@ class LogMachine(RuleBasedStateMachine):
             self.create_both(name)
 
     def create_both(self, name: str) -> None:
-        self.log.create_topic(name, PARTITIONS)
+        self.log.create_topics({name: PARTITIONS})
         self.topics.setdefault(name, [[] for _ in range(PARTITIONS)])
 
     def teardown(self) -> None:
