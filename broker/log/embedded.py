@@ -5,38 +5,21 @@ when records are removed. Commits are durable (`synchronous=FULL`); several thre
 use one log, one at a time; several processes may open one file.
 """
 
-import os
 import sqlite3
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from broker.errors import LogError, LogFull, PositionMoved, UnknownTopic
+from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.interface import Append, Batch, Stored, TableWrite
-from broker.log.place import network_file_system
+from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.watch import Watch
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS topic (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
-  partitions INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS head (topic INTEGER NOT NULL, partition INTEGER NOT NULL,
-  next INTEGER NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS record (topic INTEGER NOT NULL, partition INTEGER NOT NULL,
-  offset INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, timestamp INTEGER NOT NULL,
-  PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS entry (tab INTEGER NOT NULL, partition INTEGER NOT NULL,
-  key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, partition, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-"""
-
 _KEYS_A_QUERY = 500
-_PATIENCE = 30.0
-"""Seconds to wait for another process's commit."""
 _WIPE_PATIENCE = 0.2
 """Seconds to wait for readers before a wipe is put off."""
 _LAST = "\U0010ffff"
@@ -53,57 +36,10 @@ class EmbeddedLog:
         self._lock = threading.RLock()
         self._tables: dict[str, int] = {}
         self._watch = Watch(self._state)
-        if kind := network_file_system(path):
-            raise LogError(
-                f"the log lies on a network file system ({kind})",
-                where=str(path),
-                mend="put the state folder on a disk of this machine",
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise LogError(
-                f"the log's file cannot be made ({error.strerror})",
-                where=str(path),
-                mend="check the state folder and its rights",
-            ) from None
-        with self._translated():
-            self._db = sqlite3.connect(
-                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            _to_wal(self._db)
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA secure_delete=ON")
-            self._db.execute("PRAGMA cache_size=-32768")
-            self._db.executescript(_SCHEMA)
+        self._db = open_file(path)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Foreign errors become ours; their text, which may hold data, is dropped."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            where = str(self._path)
-            if code == sqlite3.SQLITE_FULL:
-                raise LogFull(
-                    "no space left for the log", where=where, mend="free space, then run again"
-                ) from None
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise LogError(
-                    "the log file is damaged", where=where, mend="restore it from a backup"
-                ) from None
-            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise LogError(
-                    "the log is locked by another process", where=where, mend="try again"
-                ) from None
-            raise LogError(
-                f"the log cannot be used (SQLite code {code})",
-                where=where,
-                mend="check the disk and the file's rights",
-            ) from None
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._path)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -161,7 +97,7 @@ class EmbeddedLog:
             try:
                 busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             finally:
-                self._db.execute(f"PRAGMA busy_timeout={int(_PATIENCE * 1000)}")
+                self._db.execute(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
         return not busy
 
     def compact(self, topic: str, partition: int, upto: int | None, tombstones_before: int) -> int:
@@ -387,17 +323,3 @@ class EmbeddedLog:
         self._watch.close()
         with self._lock:
             self._db.close()
-
-
-def _to_wal(db: sqlite3.Connection) -> None:
-    """WAL mode; while another process makes the same file, SQLite refuses without waiting."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
