@@ -76,14 +76,15 @@ class Relay:
         if dataset.collected_topic not in topics:
             return Progress()
         place = dataset.id, partition
-        if place not in self._partitions:
-            self._partitions[place] = Partition(self._tools, dataset, partition)
         known: set[str] | None = None
         while True:
             # a share without a topic is not provisioned yet, or closed just now
             mine = [share for share in shares() if share.topic in topics]
+            # kept only while what it remembers is what was committed: no error survives in it
+            worker = self._partitions.pop(place, None)
+            worker = worker or Partition(self._tools, dataset, partition)
             try:
-                return self._partitions[place].step(mine)
+                done = worker.step(mine)
             except PositionMoved:
                 continue  # another relay was there first: start from what it committed
             except (UnknownTopic, KeyringError):
@@ -92,6 +93,9 @@ class Relay:
                     raise
                 known = {share.id for share in mine}
                 topics = self._log.topics()
+            else:
+                self._partitions[place] = worker
+                return done
 
     def plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
         """The compiled plan for some shares."""

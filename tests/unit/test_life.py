@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.bootstrap import Broker
-from broker.errors import GrantError, KeyringError, UnknownTopic
+from broker.errors import GrantError, KeyringError, LogFull, UnknownTopic
 from broker.log.interface import Batch
 from broker.model import Level
 from broker.sharing.service import Outcome
@@ -368,3 +368,29 @@ def test_ages_are_judged_by_the_committed_year_until_another_is_ordered(tmp_path
         assert len(city.shown(broker, adults)) == 1, "judged by 2027"
         city.relay(broker)
         assert len(city.shown(broker, adults)) == 2, "judged by 2028"
+
+
+def test_a_yearly_pass_that_could_not_be_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city.use_mapping(tmp_path)
+    born = date(2013, 5, 1)
+    child = city.resident(1, NOW, csrq=f"{born:%Y%m%d}", gmsfhm=city.id_number(1, born))
+    city.put(city.county(tmp_path, "371502"), child)
+    with city.city(tmp_path, date(2027, 12, 31)) as broker:
+        city.collect(broker)
+        adults = city.grant(broker, "adults", "name")
+        city.relay(broker)
+    with city.city(tmp_path, date(2028, 1, 1)) as broker:
+        commit, faults = broker.log.commit, [LogFull("planted")]
+
+        def once_full(batch: Batch) -> None:
+            if batch.appends and faults:
+                raise faults.pop()
+            commit(batch)
+
+        monkeypatch.setattr(broker.log, "commit", once_full)
+        with pytest.raises(LogFull):
+            city.relay(broker)
+        city.relay(broker)
+        assert len(city.shown(broker, adults)) == 1
