@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import GrantError, KeyringError, LogFull, MappingError, PolicyError
+from broker.errors import (
+    GrantError,
+    KeyringError,
+    LogError,
+    LogFull,
+    MappingError,
+    PolicyError,
+    StoreError,
+)
 from broker.model import Level
 from broker.policy.load import load_policy
 from tests import city, recompute
@@ -139,3 +147,37 @@ def test_a_full_disk(tmp_path: Path) -> None:
         db.execute(f"PRAGMA max_page_count={pages + 100_000}")
         city.relay(broker)
         assert recompute.held(broker, one) == recompute.wanted(broker, one)
+
+
+def test_two_sources_of_one_name(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    city.county(tmp_path, "371502")
+    file = tmp_path / "mappings" / "ga_resident_base.yaml"
+    (tmp_path / "mappings" / "zz_copy.yaml").write_text(file.read_text("utf-8"), "utf-8")
+    with city.city(tmp_path) as broker, pytest.raises(MappingError, match="are named") as error:
+        broker.mappings()
+    assert error.value.where.endswith("zz_copy.yaml") and str(file) in error.value.mend
+
+
+@pytest.mark.parametrize("form", ["%Y年%Q", "%H:%M", "year", "%Y-%m-%d %"])
+def test_a_format_that_reads_no_date(tmp_path: Path, form: str) -> None:
+    city.use_mapping(tmp_path)
+    city.county(tmp_path, "371502")
+    file = tmp_path / "mappings" / "ga_resident_base.yaml"
+    old = 'csrq: {item: birth_date, format: "%Y%m%d"}'
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, old.replace("%Y%m%d", form)), "utf-8")
+    with city.city(tmp_path) as broker, pytest.raises(MappingError, match="reads no date") as error:
+        broker.mappings()
+    assert error.value.where.startswith(f"{file}:")
+
+
+def test_a_state_folder_that_is_a_file(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_text("a file")
+    with city.city(state) as broker:
+        for part in ("store", "log", "keyring"):
+            with pytest.raises((StoreError, LogError, KeyringError)) as error:
+                getattr(broker, part)
+            assert str(state) in error.value.where and error.value.mend

@@ -37,6 +37,7 @@ Change = Callable[[dict[str, Any]], object]
 BAD: list[tuple[str, Change, str, str]] = [
     ("unclassified", lambda r: field(r, "sex").pop("level"), "sex", "level is missing"),
     ("no title", lambda r: field(r, "sex").pop("title"), "sex", "title is missing"),
+    ("blank title", lambda r: field(r, "sex").update(title=" "), "sex", "title is missing"),
     ("kind", lambda r: field(r, "sex").update(kind="gender"), "sex", "unknown kind"),
     ("level", lambda r: field(r, "sex").update(level="L5"), "sex", "unknown level"),
     ("too low", lambda r: field(r, "name").update(level="L2"), "name", "below what"),
