@@ -82,10 +82,10 @@ class Controller:
         self._lease.give_up()
 
     def look(self, done: tuple[int, date] | None = None) -> tuple[int, date]:
-        """Do what is to be done now. `done` is what the last look returned: where nothing
-        has changed since, only the shares under way are moved on."""
-        today = self._today()
-        if self._sharing.revision() != done:
+        """Do what is to be done now. `done` is what the last look returned, the state it
+        began with: where nothing has changed since, only the shares under way are moved on."""
+        today, now = self._today(), self._sharing.revision()
+        if now != done:
             self._sharing.settle()
             for name in self._datasets:
                 order_year(self._log, name, today.year)
@@ -93,7 +93,7 @@ class Controller:
                 self._emit(SharesOpen(dataset=name, shares=shares))
             self._keep_ends()
         self._life.advance()
-        return self._sharing.revision()
+        return now
 
     def compact(self, stop: threading.Event | None = None) -> int:
         """Keep only the last version of every key, in every topic that has grown since the

@@ -7,6 +7,7 @@ step under way.
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol
@@ -64,15 +65,17 @@ def _keep(role: Role, stop: threading.Event, emit: Callable[[Event], None], tell
     pause = _FIRST_PAUSE
     emit(RoleStarted(role=role.name))
     while not stop.is_set():
+        started = time.monotonic()
         try:
             role.run(stop)
-            pause = _FIRST_PAUSE
         except ShuQiaoError as error:
             emit(RoleFailed(role=role.name, error=type(error).__name__))
             tell(role.name, str(error))
         except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
             emit(RoleFailed(role=role.name, error=type(error).__name__))
             tell(role.name, f"an unforeseen {type(error).__name__}; starting again")
+        if time.monotonic() - started > _LONGEST_PAUSE:
+            pause = _FIRST_PAUSE  # it had worked for a while: a new trouble, not the old one
         if not stop.wait(pause):
             pause = min(pause * 2, _LONGEST_PAUSE)
     role.close()

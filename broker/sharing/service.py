@@ -168,13 +168,14 @@ class Sharing:
         """
         if not author.strip() or not reason.strip():
             raise GrantError("author or reason is missing", mend="--author NAME --reason '…'")
-        widens = any(change.widens for change in self.impact(content))
-        if widens and (not approver.strip() or same_person(author, approver)):
-            raise GrantError(
-                "the change shows more to somebody: it needs another approver",
-                mend="--approver NAME of somebody other than the author",
-            )
-        with self._store.writing() as connection:
+        self._versions.active(self._today())
+        with self._store.writing() as connection:  # nobody gives a grant or applies meanwhile
+            widens = any(change.widens for change in self.impact(content))
+            if widens and (not approver.strip() or same_person(author, approver)):
+                raise GrantError(
+                    "the change shows more to somebody: it needs another approver",
+                    mend="--approver NAME of somebody other than the author",
+                )
             number = self._versions.put(connection, content, author, approver, reason)
             self._settle_in(connection)
         return number
@@ -251,13 +252,12 @@ class Sharing:
             return current(connection), self._today()
 
     def _audiences(self) -> list[Audience]:
-        today = self._today()
-        policy = self._versions.active(today)
+        known, today = self._known, self._today()
+        if known is not None and known[0] == self.revision():
+            return known[1]
+        self._versions.active(today)
         with self._store.reading() as connection:
             mark = current(connection), today
-            known = self._known
-            if known is not None and known[0] == mark:
-                return known[1]
             policy = self._versions.active_in(connection, today)
             grants = ledger.all_grants(connection, self._catalog)
             decided = decide_all(grants, self._catalog, policy)

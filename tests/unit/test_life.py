@@ -253,7 +253,7 @@ def end_of(broker: Broker, outcome: Outcome) -> int:
 
 
 def test_the_common_pass_goes_on_while_a_share_catches_up(tmp_path: Path) -> None:
-    people(tmp_path, 40)
+    people(tmp_path, 160)
     with city.city(tmp_path, relay_batch=2) as broker:
         city.collect(broker)
         first = city.grant(broker, "a", "name")
@@ -264,7 +264,7 @@ def test_the_common_pass_goes_on_while_a_share_catches_up(tmp_path: Path) -> Non
         step = lambda: broker.relay.step(dataset, 0, lambda: broker.sharing.shares(DATASET))  # noqa: E731
         step()
         later = (NOW + timedelta(minutes=5)).strftime("%Y-%m-%d %H:%M:%S")
-        changed = [city.resident(n, NOW, xm="改名", gxsj=later) for n in range(40)]
+        changed = [city.resident(n, NOW, xm="改名", gxsj=later) for n in range(160)]
         city.put(city.county(tmp_path, "371502"), *changed)
         city.collect(broker)
         renamed, steps = 0, 0
