@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 
 from broker.catalog import Catalog, load_catalog
@@ -27,12 +28,26 @@ from broker.relay.role import RelayRole
 from broker.relay.worker import Relay
 from broker.seal import Sealer, open_sealer
 from broker.settings import Settings, load_settings
+from broker.sharing.keys import ApiKeys
 from broker.sharing.life import Life
+from broker.sharing.pulls import Pulls
 from broker.sharing.service import Sharing
 from broker.sharing.versions import Versions
 from broker.store.engine import Store, open_store
 from broker.store.lease import Lease
 from broker.telemetry import Telemetry
+from broker.web.access import Access
+from broker.web.app import build_app
+from broker.web.cursor import Cursors
+from broker.web.delivery import Delivery
+from broker.web.health import health_router
+from broker.web.lines import Lines
+from broker.web.pulse import Pulse
+from broker.web.records_api import Desk, records_router
+from broker.web.registry_api import registry_router
+from broker.web.rights import Rights
+from broker.web.role import Address, ServeRole, Serving
+from broker.web.waiting import Waiting
 from connectors.collect import Secrets
 from connectors.convert import Converter
 from connectors.files import CsvDrops
@@ -184,6 +199,61 @@ class Broker:
             ends=self.settings.ends_path,
             emit=self.telemetry.emit,
         )
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        """The consumers' API keys."""
+        return ApiKeys(self.store)
+
+    @cached_property
+    def pulls(self) -> Pulls:
+        """The record of what left over HTTP."""
+        return Pulls(self.store)
+
+    def serve_role(self, tell: Callable[[str], None]) -> ServeRole:
+        """HTTP as a role; `tell` hears where it can be reached."""
+        settings = self.settings
+        return ServeRole(
+            Address(
+                settings.http_host,
+                settings.http_port,
+                settings.metrics_port,
+                settings.http_certificate,
+                settings.http_private_key,
+            ),
+            self._serving,
+            self.telemetry.registry,
+            tell,
+        )
+
+    def _serving(self) -> Serving:
+        rights = Rights(self.sharing, self.api_keys, self.catalog)
+        delivery = Delivery(self.log, rights, self.pulls, self.catalog, self.telemetry.emit)
+        pulse = Pulse(self.log)
+        emit, settings = self.telemetry.emit, self.settings
+        lines = Lines(self.sharing, rights, pulse, settings.http_streams, emit)
+        caller = Access(self.api_keys, emit, settings.http_requests_per_minute).caller
+        desk = Desk(
+            caller,
+            rights,
+            delivery,
+            Cursors(self.sealer),
+            lines,
+            Waiting(pulse, delivery),
+            self.catalog,
+        )
+        checks = {
+            "log": self.log.topics,
+            "store": self.sharing.revision,
+            "keyring": lambda: self.sealer,
+            "policy": lambda: self.policy,
+        }
+        routers = [
+            records_router(desk),
+            registry_router(caller, rights),
+            health_router(checks),
+        ]
+        return Serving(build_app(routers, emit, version("shuqiao")), lines, pulse)
 
     def connect_role(self, tell: Callable[[str], None], dataset: str = "") -> ConnectRole:
         """The connectors as a role, for one dataset or for all that have mappings."""

@@ -54,6 +54,20 @@ class Settings(BaseSettings):
     )
     relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
 
+    http_host: str = Field("127.0.0.1", description="address that `serve` listens on")
+    http_port: int = Field(8731, ge=0, le=65535, description="port that `serve` listens on")
+    http_certificate: Path | None = Field(None, description="TLS certificate chain, a PEM file")
+    http_private_key: Path | None = Field(None, description="its private key, a PEM file")
+    http_requests_per_minute: int = Field(
+        600, ge=1, description="requests that one consumer may make in a minute"
+    )
+    http_streams: int = Field(
+        20, ge=1, description="streams and waiting requests that one consumer may have open"
+    )
+    metrics_port: int = Field(
+        8732, ge=0, le=65535, description="loopback port of `/metrics`; 0: none"
+    )
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:

@@ -182,6 +182,52 @@ class LogCompacted(Event):
     removed: int
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsPulled(Event):
+    """Records have left over HTTP."""
+
+    METRIC: ClassVar[str] = "shuqiao_pulled_records"
+    HELP: ClassVar[str] = "records that left over HTTP"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset", "kind")
+    AMOUNT: ClassVar[str] = "records"
+    dataset: str
+    share: str
+    consumer: str
+    kind: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessDenied(Event):
+    """Somebody called without a valid key."""
+
+    METRIC: ClassVar[str] = "shuqiao_access_denied"
+    HELP: ClassVar[str] = "requests without a valid key"
+    LABELS: ClassVar[tuple[str, ...]] = ("reason",)
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed(Event):
+    """A request ended with an error nobody foresaw; `error` is its kind."""
+
+    METRIC: ClassVar[str] = "shuqiao_failed_requests"
+    HELP: ClassVar[str] = "requests that ended with an unforeseen error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineEnded(Event):
+    """An open stream was ended: its right has, or its client took nothing."""
+
+    METRIC: ClassVar[str] = "shuqiao_ended_lines"
+    HELP: ClassVar[str] = "open streams that were ended"
+    LABELS: ClassVar[tuple[str, ...]] = ("reason",)
+    reason: str
+    share: str
+    consumer: str
+
+
 EVENTS: tuple[type[Event], ...] = (
     RecordsCollected,
     RowQuarantined,
@@ -196,6 +242,10 @@ EVENTS: tuple[type[Event], ...] = (
     RoleFailed,
     StoreAway,
     LogCompacted,
+    RecordsPulled,
+    AccessDenied,
+    RequestFailed,
+    LineEnded,
 )
 """Every event there is."""
 

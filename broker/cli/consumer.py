@@ -1,5 +1,7 @@
 """`shuqiao consumer`: the applications that receive."""
 
+from dataclasses import asdict
+
 import typer
 
 from broker.bootstrap import opened
@@ -7,6 +9,8 @@ from broker.cli.output import OUTPUT
 from broker.model import Level
 
 app = typer.Typer(no_args_is_help=True)
+key = typer.Typer(no_args_is_help=True)
+app.add_typer(key, name="key", help="API keys: how an application says over HTTP who it is")
 
 
 @app.command()
@@ -40,3 +44,66 @@ def list_() -> None:
         [("使用方", "consumer"), ("部门", "department"), ("准入等级", "tier")],
         [(c.id, c.department, f"T{int(c.tier)}") for c in found],
     )
+
+
+@key.command("add")
+def add_key(consumer: str) -> None:
+    """Make a key for a consumer; it is shown here and never again."""
+    with opened() as broker:
+        made = broker.api_keys.add(consumer)
+    if OUTPUT.as_json:
+        OUTPUT.document({"consumer": consumer, "key": made})
+        return
+    OUTPUT.say(
+        f"{consumer} 的密钥（只显示这一次，请妥善保管）：",
+        f"a key of {consumer} (shown this once: keep it safe):",
+        sign="✓",
+    )
+    print(made)
+
+
+@key.command("list")
+def list_keys() -> None:
+    """List the keys by id; the keys themselves are not kept."""
+    with opened() as broker:
+        found = broker.api_keys.all().values()
+    if OUTPUT.as_json:
+        OUTPUT.document([asdict(one) for one in found])
+        return
+    OUTPUT.table(
+        [
+            ("编号", "id"), ("使用方", "consumer"), ("签发", "made"), ("作废", "revoked"),
+        ],
+        [(one.id, one.consumer, one.made_at, one.revoked_at) for one in found],
+    )  # fmt: skip
+
+
+@key.command("revoke")
+def revoke_key(id: str = typer.Argument(..., help="the key's id: sq_ID_…")) -> None:
+    """End a key for good; what is open with it ends within two seconds."""
+    with opened() as broker:
+        revoked = broker.api_keys.revoke(id)
+    if OUTPUT.as_json:
+        OUTPUT.document(asdict(revoked))
+        return
+    OUTPUT.say(f"密钥 {id} 已作废", f"key {id} is revoked", sign="✓")
+
+
+@app.command()
+def pulls(
+    consumer: str = typer.Argument("", help="one consumer; all when left out"),
+    limit: int = typer.Option(20, min=1, help="the newest so many"),
+) -> None:
+    """What left over HTTP: who, which share, how many records, when."""
+    with opened() as broker:
+        found = broker.pulls.newest(limit, consumer)
+    if OUTPUT.as_json:
+        OUTPUT.document([asdict(one) for one in found])
+        return
+    OUTPUT.table(
+        [
+            ("时间", "at"), ("使用方", "consumer"), ("数据集", "dataset"), ("共享", "share"),
+            ("方式", "kind"), ("条数", "records"),
+        ],
+        [(one.at, one.consumer, one.dataset, one.share, one.kind, one.records) for one in found],
+    )  # fmt: skip

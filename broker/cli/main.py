@@ -59,6 +59,7 @@ app.command("relay")(relay.relay)
 app.command("reconcile")(reconcile.reconcile)
 app.command("doctor")(doctor.doctor)
 app.command("controller")(up.controller)
+app.command("serve")(up.serve)
 app.command("up")(up.up)
 
 

@@ -1,4 +1,4 @@
-"""`shuqiao up` and `shuqiao controller`: roles that go on until they are stopped."""
+"""`shuqiao up`, `serve` and `controller`: roles that go on until they are stopped."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,18 +12,31 @@ _REMEMBERED = 50
 
 
 def up() -> None:
-    """Run connectors, relay and controller in this process, until Ctrl-C or SIGTERM."""
+    """Run connectors, relay, controller and HTTP in this process, until Ctrl-C or SIGTERM."""
     with opened() as broker:
-        run(
-            broker,
-            [broker.connect_role(told("connect")), broker.relay_role(), broker.controller_role()],
-        )
+        roles: list[Role] = [
+            broker.connect_role(told("connect")),
+            broker.relay_role(),
+            broker.controller_role(),
+            broker.serve_role(_reached),
+        ]
+        run(broker, roles)
+
+
+def serve() -> None:
+    """Serve consumers over HTTP: their shares, records, snapshots, events and schemas."""
+    with opened() as broker:
+        run(broker, [broker.serve_role(_reached)])
 
 
 def controller() -> None:
     """Run the controller: expiry, closing, the yearly pass; a second one stands by."""
     with opened() as broker:
         run(broker, [broker.controller_role()])
+
+
+def _reached(url: str) -> None:
+    OUTPUT.say(f"HTTP：{url}/v1/shares", f"HTTP: {url}/v1/shares", sign="✓")
 
 
 def run(broker: Broker, roles: Sequence[Role]) -> None:

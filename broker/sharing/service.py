@@ -8,6 +8,7 @@ somebody has called `settle` since does not matter.
 """
 
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from broker.sharing.share import (
 from broker.sharing.versions import Content, Versions
 from broker.store.engine import Store
 from broker.store.revision import count_up, current
+from broker.store.tables import reader as readers_table
 from broker.store.tables import share as shares_table
 
 _CONSUMER_ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -88,6 +90,7 @@ class Sharing:
         self._versions = versions
         self._today = today
         self._known: tuple[tuple[int, date], list[Audience]] | None = None
+        self._deciding = threading.Lock()
 
     def add_consumer(self, name: str, department: str, tier: Level, title: str) -> Consumer:
         """Register a consumer 使用方."""
@@ -246,15 +249,26 @@ class Sharing:
             mend="`shuqiao share list` shows every share and who may read it",
         )
 
+    def was_given(self, share: str, consumer: str) -> bool:
+        """Whether the consumer was ever given that share."""
+        pair = readers_table.c.share == share, readers_table.c.consumer == consumer
+        with self._store.reading() as connection:
+            return connection.execute(select(readers_table).where(*pair)).first() is not None
+
     def revision(self) -> tuple[int, date]:
         """What was read of the sharing state holds as long as this does not change."""
         with self._store.reading() as connection:
             return current(connection), self._today()
 
     def _audiences(self) -> list[Audience]:
-        known, today = self._known, self._today()
-        if known is not None and known[0] == self.revision():
-            return known[1]
+        with self._deciding:  # of many that ask after a change, one decides
+            known, today = self._known, self._today()
+            if known is not None and known[0] == self.revision():
+                return known[1]
+            self._known = self._decide_audiences(today)
+            return self._known[1]
+
+    def _decide_audiences(self, today: date) -> tuple[tuple[int, date], list[Audience]]:
         self._versions.active(today)
         with self._store.reading() as connection:
             mark = current(connection), today
@@ -284,8 +298,7 @@ class Sharing:
             for name in rows
             if name in readers
         ]
-        self._known = mark, found
-        return found
+        return mark, found
 
     def _set_state(self, grant: str, allowed: tuple[str, ...], state: str, reason: str) -> Outcome:
         if not reason.strip():

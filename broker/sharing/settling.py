@@ -19,6 +19,7 @@ from broker.sharing.decided import Decided
 from broker.sharing.domains import generations
 from broker.sharing.grants import set_outcome
 from broker.sharing.share import CLOSING, LIVE, OPENING, Form, form_of, lawful, new_id
+from broker.store.tables import reader as readers
 from broker.store.tables import share as shares
 
 
@@ -76,12 +77,22 @@ def settle(
         before = Place(one.stored.share, one.stored.opening)
         if (place, one.released) != (before, one.stored.released):
             set_outcome(connection, one.grant.id, one.released, place.share, place.opening)
+            _note_reader(connection, one.grant.consumer.id, place)
             changed = True
     carried = {name for place in places.values() for name in (place.share, place.opening)}
     for name in known.keys() - carried:
         connection.execute(update(shares).where(shares.c.id == name).values(state=CLOSING))
         changed = True
     return places, changed
+
+
+def _note_reader(connection: Connection, consumer: str, place: Place) -> None:
+    """Remember for good whom a share was given to."""
+    for name in filter(None, (place.share, place.opening)):
+        pair = {"share": name, "consumer": consumer}
+        known = select(readers).where(readers.c.share == name, readers.c.consumer == consumer)
+        if connection.execute(known).first() is None:
+            connection.execute(insert(readers).values(**pair))
 
 
 def _open_shares(connection: Connection) -> dict[str, _Open]:

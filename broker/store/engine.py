@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from broker.errors import StoreError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration."""
 
 _WRITING = "shuqiao_writing"

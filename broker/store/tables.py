@@ -1,4 +1,5 @@
-"""The control store's tables: consumers, grants, shares, schemas, policy versions, leases.
+"""The control store's tables: consumers with their keys, grants, shares and who has read them,
+schemas, policy versions, leases.
 
 Law: no value of a record stands here. The migrations build exactly these tables
 (a test compares them).
@@ -112,3 +113,38 @@ lease = Table(
     Column("holder", String(64), nullable=False),
     Column("beat", Integer, nullable=False),
 )
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("consumer", String(64), ForeignKey("consumer.id"), nullable=False, index=True),
+    Column("digest", String(64), nullable=False),
+    Column("made_at", String(32), nullable=False),
+    Column("revoked_at", String(32), nullable=False, server_default=""),
+)
+
+reader = Table(
+    "reader",
+    metadata,
+    Column("share", String(16), ForeignKey("share.id"), primary_key=True),
+    Column("consumer", String(64), ForeignKey("consumer.id"), primary_key=True),
+)
+"""Whom a share was ever given to: told that it is gone, where others hear of nothing."""
+
+pull = Table(
+    "pull",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("at", String(32), nullable=False),
+    Column("consumer", String(64), nullable=False, index=True),
+    Column("api_key", String(16), nullable=False),
+    Column("dataset", String(128), nullable=False),
+    Column("share", String(16), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("position_from", JSON, nullable=False),
+    Column("position_to", JSON, nullable=False),
+    Column("records", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What left over HTTP, batch by batch; the database itself refuses to change a row."""

@@ -1,0 +1,115 @@
+"""The HTTP application: its routers, and what holds for every answer.
+
+Law: no answer may be kept by a cache; every error has the one form; an unforeseen error
+is told to the operators by its kind alone, and to the caller not at all.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from broker.errors import ShuQiaoError
+from broker.telemetry import Event, RequestFailed
+from broker.web.refusal import Refusal, away
+
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "the API key"},
+    "consumer and key": {"type": "http", "scheme": "basic", "description": "for Kafka tools"},
+}
+_OPEN = ("/livez", "/readyz")
+
+
+def build_app(routers: Iterable[APIRouter], emit: Callable[[Event], None], version: str) -> ASGIApp:
+    """The application over these routers."""
+    app = FastAPI(
+        title="数桥 ShuQiao",
+        version=version,
+        summary="Your lawful, masked view of the departments' records.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(ShuQiaoError, _not_now)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _elsewhere)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return Outermost(app, emit)
+
+
+class Outermost:
+    """What holds for every answer, also for one that fails."""
+
+    def __init__(self, app: ASGIApp, emit: Callable[[Event], None]) -> None:
+        self._app = app
+        self._emit = emit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
+            self._emit(RequestFailed(error=type(error).__name__))
+            if not started:
+                failed = Refusal(50001, "an unforeseen error", "tell the operators; try again")
+                await failed.response()(scope, receive, sent)
+            # what was begun is broken off by the server, because it has no end
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.response()
+
+
+def _not_now(request: Request, error: Exception) -> Response:
+    return away().response()
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    return Refusal(42200, f"the parameter {name} is wrong", "/openapi.json lists them").response()
+
+
+def _elsewhere(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = {404: "there is nothing here", 405: "this method is not allowed here"}
+    refusal = Refusal(error.status_code * 100, words.get(error.status_code, "not possible"))
+    return refusal.response(error.headers)
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the two ways to say who one is."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        document.setdefault("components", {})["securitySchemes"] = _SCHEMES
+        document["security"] = [{name: []} for name in _SCHEMES]
+        for path in _OPEN:
+            document["paths"][path]["get"]["security"] = []
+        app.openapi_schema = document
+    return app.openapi_schema

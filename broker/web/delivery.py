@@ -1,0 +1,143 @@
+"""One batch after the other of a share, to somebody who may have it.
+
+Law: a batch is read, then the right is asked, then the pull is recorded, then it leaves.
+A share whose topic vanishes while it is read is over, never merely at its end.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from broker.catalog import Catalog
+from broker.errors import LogError, UnknownTopic
+from broker.log.interface import Log, Stored
+from broker.log.reading import last_offsets, records
+from broker.sharing.pulls import Pull, Pulls
+from broker.telemetry import Event, RecordsPulled
+from broker.web.cursor import Cursor
+from broker.web.refusal import away, share_is_over, too_far_behind
+from broker.web.rights import Right, Rights
+
+Offsets = tuple[int, ...]
+"""The next offset by partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records of a share, where to go on, and whether that is the end as it is now."""
+
+    records: list[Stored]
+    cursor: Cursor
+    at_end: bool
+
+
+class Delivery:
+    """Reads shares for those who may. `clock` gives seconds since 1970 UTC."""
+
+    def __init__(
+        self,
+        log: Log,
+        rights: Rights,
+        pulls: Pulls,
+        catalog: Catalog,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._log = log
+        self._rights = rights
+        self._pulls = pulls
+        self._catalog = catalog
+        self._emit = emit
+        self._clock = clock
+
+    def beginning(self, right: Right) -> Cursor:
+        """The cursor of somebody who has nothing of the share yet."""
+        partitions = self._catalog.dataset(right.share.dataset).partitions
+        return Cursor(right.share.id, (0,) * partitions, int(self._clock()))
+
+    def end(self, right: Right) -> Cursor:
+        """The cursor of somebody who has everything that is there now."""
+        now = int(self._clock())
+        partitions = self._catalog.dataset(right.share.dataset).partitions
+        topic = right.share.topic
+        with self._translated(right):
+            ends = tuple(self._log.end(topic, number) for number in range(partitions))
+        return Cursor(right.share.id, ends, now)
+
+    def page(self, right: Right, cursor: Cursor, limit: int, kind: str) -> Page:
+        """At most `limit` records after the cursor, checked and recorded.
+
+        Every partition has the same room, so that none waits for another.
+        """
+        end = self.end(right)
+        if cursor.too_old(self._clock()) or not _reachable(cursor.offsets, end.offsets):
+            raise too_far_behind(right.share.dataset)
+        found: list[Stored] = []
+        reached: list[int] = []
+        with self._translated(right):
+            for partition, offset in enumerate(cursor.offsets):
+                room = min(-(-limit // len(end.offsets)), limit - len(found))
+                page = self._log.read(right.share.topic, partition, offset, room) if room else ()
+                after = page[-1].offset + 1 if page else offset
+                reached.append(after if len(page) == room else max(after, end.offsets[partition]))
+                found += page
+        at_end = all(map(int.__ge__, reached, end.offsets))
+        since = end.since if at_end else cursor.since
+        after_it = Cursor(right.share.id, tuple(reached), since)
+        self._release(right, kind, cursor.offsets, after_it.offsets, len(found))
+        return Page(found, after_it, at_end)
+
+    def snapshot(self, right: Right, end: Cursor, size: int) -> Iterator[list[Stored]]:
+        """The current value of every key as of `end`, `size` at most a batch, each batch
+        checked and recorded; at least one batch, which may be empty."""
+        topic = right.share.topic
+        before = (0,) * len(end.offsets)
+        with self._translated(right):
+            for partition, stop in enumerate(end.offsets):
+                last = last_offsets(self._log, topic, partition, 0, stop)
+                batch: list[Stored] = []
+                for record in records(self._log, topic, partition, 0, stop):
+                    if record.value is not None and last.get(record.key) == record.offset:
+                        batch.append(record)
+                    if len(batch) >= size:
+                        after = _put(before, partition, record.offset + 1)
+                        self._release(right, "snapshot", before, after, len(batch))
+                        yield batch
+                        before, batch = after, []
+                after = _put(before, partition, stop)
+                self._release(right, "snapshot", before, after, len(batch))
+                yield batch
+                before = after
+
+    def _release(
+        self, right: Right, kind: str, before: Offsets, after: Offsets, count: int
+    ) -> None:
+        """Ask for the right once more, and record that this batch leaves."""
+        self._rights.hold(right)
+        key, share = right.key, right.share
+        self._pulls.record(
+            Pull(key.consumer, key.id, share.dataset, share.id, kind, before, after, count)
+        )
+        self._emit(RecordsPulled(share.dataset, share.id, key.consumer, kind, count))
+
+    @contextmanager
+    def _translated(self, right: Right) -> Iterator[None]:
+        """A topic that is gone means that the share is over; another trouble of the log, that
+        nothing can be said now."""
+        try:
+            yield
+        except UnknownTopic:
+            self._rights.hold(right)
+            raise share_is_over(right.share.dataset) from None
+        except LogError:
+            raise away() from None
+
+
+def _reachable(offsets: Offsets, ends: Offsets) -> bool:
+    """Whether the offsets are of this log: another one may have been put in its place."""
+    return len(offsets) == len(ends) and all(map(int.__le__, offsets, ends))
+
+
+def _put(offsets: Offsets, partition: int, offset: int) -> Offsets:
+    return (*offsets[:partition], offset, *offsets[partition + 1 :])

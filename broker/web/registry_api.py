@@ -1,0 +1,124 @@
+"""The schema registry as ordinary Avro clients ask for it: reading, of one's own subjects.
+
+Law: a subject or schema id that is not the caller's is answered exactly like one that
+does not exist. Paths, members and codes are those of the Confluent schema registry's REST
+interface; unknown parameters are ignored, no member is added.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.responses import JSONResponse, Response
+
+from broker.sharing.keys import ApiKey
+from broker.sharing.share import Share
+from broker.web.documents import REGISTRY
+from broker.web.refusal import Refusal
+from broker.web.rights import Rights
+
+_VERSION = 1
+"""A share's schema never changes, so its subject has one version."""
+
+
+def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
+    """The endpoints. `caller` is the dependency that says who calls."""
+    router = APIRouter(tags=["registry"], default_response_class=JSONResponse, responses=REGISTRY)
+    Caller = Annotated[ApiKey, Depends(caller)]
+
+    def by_id(key: ApiKey, schema_id: str) -> list[Share]:
+        found = [one for one in rights.shares(key) if str(one.schema_id) == schema_id]
+        if not found:
+            raise Refusal(40403, "Schema not found")
+        return found
+
+    def of_subject(key: ApiKey, subject: str, version: str = "latest") -> Share:
+        for share in rights.shares(key):
+            if subject_of(share) == subject:
+                if version not in ("latest", "-1", str(_VERSION)):
+                    raise Refusal(40402, "Version not found")
+                return share
+        raise Refusal(40401, "Subject not found")
+
+    @router.get("/schemas/types")
+    def types(key: Caller) -> Response:
+        """The kinds of schema there are."""
+        return JSONResponse(["AVRO"])
+
+    @router.get("/schemas/ids/{schema_id}")
+    def schema(key: Caller, schema_id: str) -> Response:
+        """A schema by its id."""
+        return JSONResponse({"schema": _text(by_id(key, schema_id)[0])})
+
+    @router.get("/schemas/ids/{schema_id}/schema")
+    def bare_schema(key: Caller, schema_id: str) -> Response:
+        """A schema by its id, bare."""
+        return JSONResponse(by_id(key, schema_id)[0].schema)
+
+    @router.get("/schemas/ids/{schema_id}/subjects")
+    def subjects_of_id(key: Caller, schema_id: str) -> Response:
+        """The subjects that have this schema."""
+        return JSONResponse([subject_of(one) for one in by_id(key, schema_id)])
+
+    @router.get("/schemas/ids/{schema_id}/versions")
+    def versions_of_id(key: Caller, schema_id: str) -> Response:
+        """The subjects and versions that have this schema."""
+        return JSONResponse(
+            [{"subject": subject_of(one), "version": _VERSION} for one in by_id(key, schema_id)]
+        )
+
+    @router.get("/subjects")
+    def subjects(key: Caller) -> Response:
+        """Your subjects."""
+        return JSONResponse(sorted(subject_of(one) for one in rights.shares(key)))
+
+    @router.get("/subjects/{subject}/versions")
+    def versions(key: Caller, subject: str) -> Response:
+        """The versions of a subject."""
+        of_subject(key, subject)
+        return JSONResponse([_VERSION])
+
+    @router.get("/subjects/{subject}/versions/{version}")
+    def version(key: Caller, subject: str, version: str) -> Response:
+        """A version of a subject: a number, or `latest`."""
+        share = of_subject(key, subject, version)
+        named = {"subject": subject, "id": share.schema_id, "version": _VERSION}
+        return JSONResponse(named | {"schema": _text(share)})
+
+    @router.get("/subjects/{subject}/versions/{version}/schema")
+    def version_schema(key: Caller, subject: str, version: str) -> Response:
+        """The bare schema of a version."""
+        return JSONResponse(of_subject(key, subject, version).schema)
+
+    @router.get("/mode")
+    def mode(key: Caller) -> Response:
+        """Schemas are derived from decisions; nobody writes them here."""
+        return JSONResponse({"mode": "READONLY"})
+
+    @router.get("/config")
+    def config(key: Caller) -> Response:
+        """Every change of a shared schema adds or removes nullable fields alone."""
+        return JSONResponse({"compatibilityLevel": "FULL"})
+
+    @router.get("/config/{subject}")
+    def subject_config(key: Caller, subject: str) -> Response:
+        """The same of a subject."""
+        of_subject(key, subject)
+        return JSONResponse({"compatibilityLevel": "FULL"})
+
+    @router.get("/associations/resources/-/{topic}")
+    def associations(key: Caller, topic: str) -> Response:
+        """Subjects tied to a topic otherwise than by its name: none."""
+        return JSONResponse([])
+
+    return router
+
+
+def subject_of(share: Share) -> str:
+    """The subject of a share's values (TopicNameStrategy)."""
+    return f"{share.topic}-value"
+
+
+def _text(share: Share) -> Any:
+    return json.dumps(share.schema, ensure_ascii=False, separators=(",", ":"))
