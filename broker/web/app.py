@@ -44,6 +44,7 @@ def build_app(routers: Iterable[APIRouter], emit: Callable[[Event], None], versi
         app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ShuQiaoError, _not_now)
+    app.add_exception_handler(Exception, _unforeseen)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _elsewhere)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
@@ -59,23 +60,17 @@ class Outermost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        started = False
 
         async def sent(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
         try:
             await self._app(scope, receive, sent)
         except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
-            self._emit(RequestFailed(error=type(error).__name__))
-            if not started:
-                failed = Refusal(50001, "an unforeseen error", "tell the operators; try again")
-                await failed.response()(scope, receive, sent)
             # what was begun is broken off by the server, because it has no end
+            self._emit(RequestFailed(error=type(error).__name__))
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -85,6 +80,10 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _not_now(request: Request, error: Exception) -> Response:
     return away().response()
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    return Refusal(50001, "an unforeseen error", "tell the operators, then try again").response()
 
 
 def _malformed(request: Request, error: Exception) -> Response:

@@ -1,0 +1,353 @@
+"""Open streams under everything that can happen to them: rights that end, clients that do
+not read, keys that are revoked, a store that is away, many at once.
+"""
+
+import asyncio
+import json
+import socket
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from broker.errors import StoreError
+from broker.log.interface import Append, Batch
+from broker.store.engine import Store
+from broker.web import lines as lines_module
+from tests import city
+from tests.serving import Served, change, live, served, until
+
+DATASET = "ga.resident_base"
+RECORDS = f"/v1/datasets/{DATASET}/records"
+SNAPSHOT = f"/v1/datasets/{DATASET}/snapshot"
+EVENTS = f"/v1/datasets/{DATASET}/events"
+PROMISED = 2.0
+"""Seconds after which nothing of an ended right leaves any more."""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path, 40, http_streams=600, http_requests_per_minute=100_000) as found:
+        yield found
+
+
+def multiply(web: Served, topic: str, records: int) -> None:
+    """Make a share large: its values again under other keys, straight into the log."""
+    log = web.broker.log
+    found = [one for part in range(4) for one in log.read(topic, part, 0, 100)]
+    for start in range(0, records, 5_000):
+        log.commit(
+            Batch(
+                appends=[
+                    Append(topic, n % 4, n.to_bytes(16, "big"), found[n % len(found)].value)
+                    for n in range(start, min(start + 5_000, records))
+                ]
+            )
+        )
+
+
+def ends_within(read: Callable[[], object], end: Callable[[], object]) -> tuple[float, Any]:
+    """Seconds from `end` until `read`, running meanwhile, has ended; and what it gave."""
+    given: list[object] = []
+    reading = threading.Thread(target=lambda: given.append(read()))
+    reading.start()
+    time.sleep(0.4)
+    assert reading.is_alive()
+    end()
+    at = time.monotonic()
+    reading.join(15)
+    assert not reading.is_alive()
+    return time.monotonic() - at, given[0]
+
+
+def test_events_say_why_they_end(web: Served) -> None:
+    one = live(web.broker, "a")
+    client = web.client("a")
+
+    told: list[str] = []
+
+    def lines() -> list[str]:
+        with client.stream("GET", EVENTS) as stream:
+            try:
+                for line in stream.iter_lines():
+                    told.append(line)
+            except httpx2.RemoteProtocolError:
+                told.append("broken off")
+        return told
+
+    seconds, found = ends_within(lines, lambda: web.broker.sharing.revoke(one.grant.id, "r"))
+    assert seconds < PROMISED
+    assert found[-1] == "broken off"
+    error = next(line for line in reversed(found) if line.startswith("data: "))
+    assert json.loads(error[6:])["error_code"] == 41001
+
+
+def test_a_waiting_request_ends_with_its_right(web: Served) -> None:
+    one = live(web.broker, "a")
+    client = web.client("a")
+    cursor = client.get(RECORDS).json()["cursor"]
+    seconds, answer = ends_within(
+        lambda: client.get(RECORDS, params={"cursor": cursor, "wait": 15}),
+        lambda: web.broker.sharing.suspend(one.grant.id, "r"),
+    )
+    assert seconds < PROMISED and answer.json()["error_code"] == 41001
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "avro"])
+def test_a_snapshot_that_is_cut_never_looks_whole(web: Served, form: str) -> None:
+    one = live(web.broker, "a")
+    assert one.share
+    multiply(web, one.share.topic, 100_000)
+    client = web.client("a")
+    with (
+        client.stream("GET", SNAPSHOT, params={"format": form}) as stream,
+        pytest.raises(httpx2.RemoteProtocolError),
+    ):
+        for number, _ in enumerate(stream.iter_bytes(1000)):
+            if number == 50:
+                web.broker.sharing.revoke(one.grant.id, "r")
+
+
+def _key_of(client: httpx2.Client) -> str:
+    return str(client.headers["authorization"]).split("_")[1]
+
+
+def test_a_revoked_key_ends_what_is_open_with_it(web: Served) -> None:
+    live(web.broker, "a")
+    gone, stays = web.client("a"), web.client("a")
+
+    def read(client: httpx2.Client) -> str:
+        with client.stream("GET", EVENTS) as stream:
+            try:
+                *_, last = (line for line in stream.iter_lines() if line.startswith("data: "))
+            except httpx2.RemoteProtocolError:
+                return "broken off"
+        return str(last)
+
+    seconds, _ = ends_within(lambda: read(gone), lambda: web.broker.api_keys.revoke(_key_of(gone)))
+    assert seconds < PROMISED
+    assert stays.get(RECORDS).status_code == 200
+
+
+def raw(web: Served, key: str, path: str, receive_buffer: int = 4096) -> socket.socket:
+    """A connection that has asked, and reads as slowly as its owner likes."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    host, port = web.url.removeprefix("http://").split(":")
+    made.connect((host, int(port)))
+    made.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+    return made
+
+
+def drained(connection: socket.socket) -> int:
+    """Bytes that still come until the other side is gone."""
+    connection.settimeout(5)
+    total = 0
+    try:
+        while piece := connection.recv(1 << 16):
+            total += len(piece)
+    except ConnectionResetError:
+        return total
+    return total
+
+
+def test_a_slow_client_is_cut_with_its_right(web: Served) -> None:
+    """One byte a second; after the revocation there is nothing left to drip."""
+    one = live(web.broker, "a")
+    assert one.share
+    multiply(web, one.share.topic, 60_000)
+    slow = raw(web, web.broker.api_keys.add("a"), SNAPSHOT)
+    for _ in range(2):
+        assert slow.recv(1)
+        time.sleep(0.5)
+    web.broker.sharing.revoke(one.grant.id, "r")
+    until(lambda: '"LineEnded"' in web.broker.settings.events_path.read_text(), PROMISED)
+    assert drained(slow) < 1 << 18, "what had left before, at most"
+    slow.close()
+
+
+def test_a_client_that_takes_nothing_is_cut(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.web.stream.PATIENCE", 1.0)
+    one = live(web.broker, "a")
+    assert one.share
+    multiply(web, one.share.topic, 60_000)
+    slow = raw(web, web.broker.api_keys.add("a"), SNAPSHOT)
+    others = web.client("a")
+    assert others.get(RECORDS).status_code == 200
+    until(lambda: '"not_taken"' in web.broker.settings.events_path.read_text(), 8)
+    slow.close()
+
+
+def test_a_client_that_says_nothing_is_cut(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines_module, "PATIENCE", 0.5)
+    host, port = web.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as silent:
+        silent.sendall(b"GET /livez HTT")
+        assert drained(silent) == 0
+
+
+def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    live(web.broker, "a")
+    client = web.client("a")
+
+    def away(self: Store) -> Any:
+        raise StoreError("away")
+
+    def read() -> int:
+        count = 0
+        with client.stream("GET", EVENTS) as stream:
+            try:
+                for _ in stream.iter_lines():
+                    count += 1
+            except (httpx2.RemoteProtocolError, httpx2.ReadError):
+                return count
+        return -1
+
+    with monkeypatch.context() as patch:
+        seconds, count = ends_within(read, lambda: patch.setattr(Store, "reading", away))
+        assert seconds < PROMISED + 0.5 and count >= 40
+        assert client.get(RECORDS).status_code == 503
+        assert client.get("/readyz").status_code == 503
+    assert client.get(RECORDS).status_code == 200
+
+
+def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
+    live(web.broker, "a")
+    key = web.broker.api_keys.add("a")
+    change(tmp_path, web.broker, 0, xm="先")
+
+    async def read() -> tuple[int, float]:
+        opened, got = 0, 0
+        ready, done = asyncio.Event(), asyncio.Event()
+
+        async def one() -> None:
+            nonlocal opened, got
+            reader, writer = await asyncio.open_connection(*address)
+            ask = f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"
+            writer.write(ask.encode())
+            text, seen = b"", False
+            while True:
+                text = (text + await reader.read(1 << 16))[-400:]
+                if b"id: " in text and not seen:
+                    seen, opened = True, opened + 1
+                    if opened == 500:
+                        ready.set()
+                if "后来".encode() in text:
+                    break
+            got += 1
+            if got == 500:
+                done.set()
+            writer.close()
+
+        host, port = web.url.removeprefix("http://").split(":")
+        address = host, int(port)
+        tasks = [asyncio.ensure_future(one()) for _ in range(500)]
+        await asyncio.wait_for(ready.wait(), 60)
+        started = time.monotonic()
+        await asyncio.to_thread(change, tmp_path, web.broker, 1, xm="后来")
+        beside = web.client("a")
+        assert (await asyncio.to_thread(beside.get, RECORDS)).status_code == 200
+        await asyncio.wait_for(done.wait(), 60)
+        await asyncio.gather(*tasks)
+        return got, time.monotonic() - started
+
+    got, seconds = asyncio.run(read())
+    assert got == 500 and seconds < 30
+
+
+def test_fifty_consumers_each_revoked_while_it_streams(web: Served) -> None:
+    """One share of 100,000 rows, equal grants; each is revoked while it reads in a loop."""
+    outcomes = [live(web.broker, f"c{n}") for n in range(50)]
+    (share,) = {one.share.id for one in outcomes if one.share}
+    assert outcomes[0].share
+    multiply(web, outcomes[0].share.topic, 100_000)
+    clients = [web.client(f"c{n}") for n in range(50)]
+    last: dict[int, float] = {}
+    ended: dict[int, float] = {}
+    over = threading.Event()
+
+    def loop(number: int) -> None:
+        client = clients[number]
+        while not over.is_set():
+            try:
+                with client.stream("GET", SNAPSHOT) as stream:
+                    if stream.status_code != 200:
+                        return
+                    for piece in stream.iter_raw():
+                        if b'"value"' in piece:
+                            last[number] = time.monotonic()
+            except (httpx2.RemoteProtocolError, httpx2.ReadError):
+                continue
+
+    threads = [threading.Thread(target=loop, args=(number,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(last) == 50, 30)
+    for number, one in enumerate(outcomes):
+        web.broker.sharing.revoke(one.grant.id, "r")
+        ended[number] = time.monotonic()
+    for thread in threads:
+        thread.join(30)
+    over.set()
+    delays = sorted(max(0.0, last[number] - ended[number]) for number in range(50))
+    assert delays[-1] < PROMISED, statistics.quantiles(delays, n=10)
+    assert web.broker.sharing.share(share).state != "LIVE"
+
+
+def test_tls(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path)
+    with served(tmp_path, 3, http_certificate=certificate, http_private_key=key) as web:
+        live(web.broker, "a")
+        assert web.url.startswith("https://127.0.0.1:")
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(certificate))
+        with httpx2.Client(base_url=web.url, verify=context) as client:
+            bearer = {"Authorization": f"Bearer {web.broker.api_keys.add('a')}"}
+            assert len(client.get(RECORDS, headers=bearer).json()["records"]) == 3
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(folder / "k.pem"), "-out", str(folder / "c.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "c.pem", folder / "k.pem"
+
+
+def test_where_it_may_listen(tmp_path: Path) -> None:
+    from broker.errors import SettingsError
+
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("x")
+    for more, says in (
+        ({"http_host": "0.0.0.0"}, "no TLS"),
+        ({"http_host": "::"}, "no TLS"),
+        ({"http_host": "city.example"}, "no TLS"),
+        ({"http_certificate": wrong}, "one of"),
+    ):
+        with city.city(tmp_path, **more) as broker, pytest.raises(SettingsError, match=says):  # type: ignore[arg-type]
+            broker.serve_role(lambda url: None)
+    with city.city(tmp_path, http_certificate=wrong, http_private_key=wrong) as broker:
+        role = broker.serve_role(lambda url: None)
+        with pytest.raises(SettingsError, match="certificate"):
+            role.run(threading.Event())
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        taken = {"http_port": port}, {"http_port": 0, "metrics_port": port}
+        for ports in taken:
+            with (
+                city.city(tmp_path, **ports) as broker,  # type: ignore[arg-type]
+                pytest.raises(SettingsError, match=list(ports)[-1]),
+            ):
+                broker.serve_role(lambda url: None).run(threading.Event())

@@ -1,0 +1,111 @@
+"""HTTP over a small city, for tests: the real server on a port of its own, in this process."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from broker.bootstrap import Broker
+from broker.sharing.service import Outcome
+from broker.web.role import ServeRole
+from tests import city
+
+NOW = datetime.now() - timedelta(days=1)
+
+
+class Served:
+    """A broker, its HTTP role, and clients by consumer."""
+
+    def __init__(self, broker: Broker, role: ServeRole) -> None:
+        self.broker = broker
+        self.role = role
+        self.url = role.url
+        self._made: list[httpx2.Client] = []
+
+    def client(self, consumer: str) -> httpx2.Client:
+        """A client with a new key of the consumer."""
+        return self.with_key(self.broker.api_keys.add(consumer))
+
+    def with_key(self, key: str) -> httpx2.Client:
+        """A client with that key; none where it is empty."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        made = httpx2.Client(base_url=self.url, headers=headers, timeout=20)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close the clients."""
+        for made in self._made:
+            made.close()
+
+
+@contextmanager
+def served(folder: Path, people: int = 0, **more: Any) -> Iterator[Served]:
+    """A city, with some residents collected, served until the block ends."""
+    if people:
+        fill(folder, range(people))
+    with (
+        city.city(folder, **{"http_port": 0, "metrics_port": 0, **more}) as broker,
+        city.city(folder) as beside,
+    ):
+        if people:
+            city.collect(broker, limit=1_000)
+        role = broker.serve_role(lambda url: None)
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                role.run(stop)
+            except BaseException as error:  # noqa: BLE001  told by the test
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        until(lambda: role.url or failures)
+        assert not failures, failures
+        serving = Served(beside, role)
+        try:
+            yield serving
+        finally:
+            serving.close()
+            stop.set()
+            thread.join(10)
+            assert not thread.is_alive() and not failures
+
+
+def fill(folder: Path, numbers: range, **changes: str) -> None:
+    """Residents in a county's database."""
+    city.use_mapping(folder)
+    rows = (city.resident(number, NOW, **changes) for number in numbers)
+    city.put(city.county(folder, "371502"), *rows)
+
+
+def change(folder: Path, broker: Broker, number: int, **changes: str) -> None:
+    """A resident's row changes, and goes the whole way."""
+    later = (NOW + timedelta(minutes=number + 1)).strftime("%Y-%m-%d %H:%M:%S")
+    row = city.resident(number, NOW, **{"gxsj": later, **changes})
+    city.put(city.county(folder, "371502"), row)
+    city.collect(broker)
+    city.relay(broker)
+
+
+def live(broker: Broker, consumer: str, items: str = "name sex", **more: Any) -> Outcome:
+    """A grant whose share is live."""
+    outcome = city.grant(broker, consumer, items, **more)
+    city.relay(broker)
+    return outcome
+
+
+def until(says: Callable[[], Any], seconds: float = 10) -> float:
+    """Wait until it says yes; how long that took."""
+    started = time.monotonic()
+    while not says():
+        assert time.monotonic() - started < seconds, "it did not come to pass"
+        time.sleep(0.01)
+    return time.monotonic() - started
