@@ -7,7 +7,9 @@ bytes, but only inside the seal; reason, place and remedy hold no value of a rec
 import base64
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
 
 from broker.errors import SealError
 from broker.log.interface import Append, Log, Stored
@@ -20,6 +22,23 @@ NO_SCHEMA = 0
 
 
 @dataclass(frozen=True, slots=True)
+class WayBack:
+    """What a row that was set aside can be collected from again: its cells, its key where that
+    could be read, and `seen`, the key's owner as it was then. `mark` is what the row is known
+    by, `place` where it stood, `origin` the file it came with, as a keyed hash."""
+
+    cells: bytes = b""
+    place: bytes = b""
+    key: bytes = b""
+    seen: bytes = b""
+    mark: bytes = b""
+    origin: bytes = b""
+
+
+NO_WAY_BACK = WayBack()
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """One entry. `reason` is a code, `where` the place (`dibao-01.csv:17`, an offset),
     `mend` what to do; `raw` the original bytes, never shown."""
@@ -29,6 +48,7 @@ class Quarantined:
     where: str
     mend: str
     raw: bytes = b""
+    back: WayBack = NO_WAY_BACK
 
     def __repr__(self) -> str:
         return (
@@ -53,7 +73,8 @@ class Quarantine:
                 "source": entry.source,
                 "where": entry.where,
                 "mend": entry.mend,
-                "raw": base64.b64encode(entry.raw).decode("ascii"),
+                "raw": _text(entry.raw),
+                "back": {name: _text(part) for name, part in asdict(entry.back).items()},
             },
             ensure_ascii=False,
         ).encode()
@@ -72,17 +93,35 @@ class Quarantine:
             where=body["where"],
             mend=body["mend"],
             raw=base64.b64decode(body["raw"]),
+            back=WayBack(
+                **{name: base64.b64decode(part) for name, part in body.get("back", {}).items()}
+            ),
         )
 
-    def entries(self, log: Log, limit: int = 1000) -> list[tuple[int, int, Quarantined]]:
-        """(partition, offset, entry) of at most `limit` entries, partition by partition."""
-        found: list[tuple[int, int, Quarantined]] = []
+    def settled(self, key: bytes) -> Append:
+        """What takes an entry out: a tombstone."""
+        return Append(self._topic, partition_of(key, self._partitions), key, None)
+
+    def waiting(self, log: Log) -> Iterator[tuple[int, Stored, Quarantined]]:
+        """Every entry that is not settled, with its partition and record."""
         if self._topic not in log.topics():
-            return found
+            return
         for partition in range(self._partitions):
             offset, newest = 0, dict[bytes, Stored]()
             while batch := log.read(self._topic, partition, offset, 500):
                 newest.update((stored.key, stored) for stored in batch)
                 offset = batch[-1].offset + 1
-            found += [(partition, one.offset, self.open(one)) for one in newest.values()]
-        return found[:limit]
+            for stored in newest.values():
+                if stored.value is not None:
+                    yield partition, stored, self.open(stored)
+
+    def entries(self, log: Log, limit: int = 1000) -> list[tuple[int, int, Quarantined]]:
+        """(partition, offset, entry) of at most `limit` entries, partition by partition."""
+        return [
+            (partition, stored.offset, entry)
+            for partition, stored, entry in islice(self.waiting(log), limit)
+        ]
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     poll_seconds: int = Field(
         10, ge=1, description="how long a following connector waits before it reads again"
     )
+    stalled_seconds: int = Field(
+        900, ge=1, description="how long a source may be silent before it is called stalled"
+    )
     relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
 
     http_host: str = Field("127.0.0.1", description="address that `serve` listens on")

@@ -68,6 +68,21 @@ class SourceStopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RowsReplayed(Event):
+    """Rows in quarantine were tried again."""
+
+    METRIC: ClassVar[str] = "shuqiao_replayed_rows"
+    HELP: ClassVar[str] = "rows that were collected from quarantine"
+    LABELS: ClassVar[tuple[str, ...]] = ("dataset", "source")
+    AMOUNT: ClassVar[str] = "collected"
+    dataset: str
+    source: str
+    collected: int
+    overtaken: int
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True)
 class BatchRelayed(Event):
     """The relay has committed a batch."""
 
@@ -232,6 +247,7 @@ EVENTS: tuple[type[Event], ...] = (
     RecordsCollected,
     RowQuarantined,
     SourceStopped,
+    RowsReplayed,
     BatchRelayed,
     RelayQuarantined,
     GrantDecided,

@@ -7,7 +7,7 @@ is stated. What is unknown, missing or said twice is refused with file and line.
 import re
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,9 +20,21 @@ from connectors.names import shown_name
 
 _KEYS = {"dataset", "source", "timezone", "deletes", "soft_delete", "columns", "ignore"}
 _SOURCE_KEYS = {
-    "sql": {"name", "kind", "files", "url", "table", "cursor", "cursor_format"},
-    "csv": {"name", "kind", "files", "encoding"},
+    "sql": {
+        "name",
+        "kind",
+        "files",
+        "url",
+        "table",
+        "cursor",
+        "cursor_format",
+        "row_id",
+        "compare_hours",
+    },
+    "csv": {"name", "kind", "files", "encoding", "full", "row_id"},
 }
+_MODES = ("soft_delete", "key_diff", "none")
+_COMPARE = timedelta(days=1)
 _DATED = ("date", "timestamp-millis")
 
 
@@ -38,7 +50,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One source's mapping. `url` names a database, `files` the drops of a folder."""
+    """One source's mapping. `url` names a database (empty: no file matches `pattern`),
+    `pattern` the drops of a folder.
+
+    `row_id` is a column that stays when a row's key changes. `full`: every drop is the
+    whole. `compare`: how often a table is compared with what was collected from it.
+    """
 
     file: str
     dataset: str
@@ -57,6 +74,9 @@ class Mapping:
     folder: Path = Path()
     pattern: str = ""
     encoding: str = ""
+    row_id: str = ""
+    full: bool = False
+    compare: timedelta = _COMPARE
 
     def __repr__(self) -> str:
         return f"Mapping({self.name!r} → {self.dataset!r})"
@@ -65,8 +85,22 @@ class Mapping:
     def expected(self) -> tuple[str, ...]:
         """Every column the source must have, and none beside them."""
         names = [column.name for column in self.columns]
-        extra = (self.soft_delete,) if self.soft_delete else ()
-        return (*names, *(name for name in (*extra, *self.ignore) if name not in names))
+        extra = [self.soft_delete, self.row_id, *self.ignore]
+        return tuple(dict.fromkeys([*names, *filter(None, extra)]))
+
+    @property
+    def absent(self) -> bool:
+        """Whether no file of the source is there."""
+        return self.kind == "sql" and not self.url
+
+    def is_deleted(self, cells: Map[str, Any]) -> bool:
+        """Whether a row says that it is deleted."""
+        return bool(self.soft_delete) and str(cells[self.soft_delete]) in self.soft_delete_values
+
+    def id_of(self, cells: Map[str, Any]) -> str:
+        """The row's unchanging id; empty where there is none."""
+        value = cells.get(self.row_id) if self.row_id else None
+        return "" if value is None else str(value)
 
     def column_of(self, item: str) -> str:
         """The column that holds an item."""
@@ -109,12 +143,14 @@ class _Reader:
             "kind": kind,
             "columns": columns,
             "ignore": self._ignore(root, columns, soft),
+            "row_id": self._text(source, "row_id") if "row_id" in source else "",
             "zone": self._zone(root),
             "deletes": root["deletes"],
             "soft_delete": soft,
             "soft_delete_values": values,
         }
         if kind == "csv":
+            full = self._full(source, str(root["deletes"]))
             return [
                 Mapping(
                     **shared,
@@ -122,14 +158,19 @@ class _Reader:
                     folder=self._folder,
                     pattern=self._text(source, "files"),
                     encoding=self._encoding(source),
+                    full=full,
                 )
             ]
         cursor = self._text(source, "cursor")
         if cursor not in {column.name for column in columns}:
             raise self._wrong("the cursor is no mapped column", "map it", source, "cursor")
-        for part in ("table",):
-            shared[part] = self._text(source, part)
-        shared |= {"cursor": cursor, "cursor_format": str(source.get("cursor_format") or "")}
+        shared |= {
+            "table": self._text(source, "table"),
+            "cursor": cursor,
+            "cursor_format": str(source.get("cursor_format") or ""),
+            "compare": self._compare(source),
+        }
+        shared |= {"folder": self._folder, "pattern": str(source.get("files") or "")}
         return [Mapping(**shared, name=name, url=url) for name, url in self._databases(source)]
 
     def _databases(self, source: Any) -> list[tuple[str, str]]:
@@ -139,9 +180,7 @@ class _Reader:
         pattern = self._text(source, "files")
         found = sorted(path for path in self._folder.glob(pattern) if path.is_file())
         if not found:
-            raise self._wrong(
-                f"no file matches {pattern}", f"put it below {self._folder}", source, "files"
-            )
+            return [(name, "")]
         if len(found) > 1 and "{stem}" not in name:
             raise self._wrong(
                 "several databases, one name", "put {stem} into source.name", source, "name"
@@ -204,8 +243,10 @@ class _Reader:
 
     def _deletes(self, root: Any, dataset: Dataset) -> tuple[str, tuple[str, ...]]:
         mode = self._text(root, "deletes")
-        if mode not in ("soft_delete", "none"):
-            raise self._wrong(f"unknown deletes {mode!r}", "soft_delete or none", root, "deletes")
+        if mode not in _MODES:
+            raise self._wrong(
+                f"unknown deletes {mode!r}", f"one of: {', '.join(_MODES)}", root, "deletes"
+            )
         if mode != dataset.deletes:
             raise self._wrong(
                 f"the catalogue says that deletes of {dataset.id} are seen by {dataset.deletes}",
@@ -215,13 +256,37 @@ class _Reader:
                 root,
                 "deletes",
             )
-        if mode == "none":
+        if mode != "soft_delete":
             return "", ()
         soft = self._map(self._need(root, "soft_delete"), "soft_delete", root, "soft_delete")
         values = soft.get("values")
         if not isinstance(values, list) or not values:
             raise self._wrong("soft_delete.values is no list", "list them", soft, "values")
         return self._text(soft, "column"), tuple(str(value) for value in values)
+
+    def _full(self, source: Any, mode: str) -> bool:
+        full = source.get("full", False)
+        if not isinstance(full, bool):
+            raise self._wrong("source.full is neither true nor false", "true", source, "full")
+        if full != (mode == "key_diff"):
+            raise self._wrong(
+                "`full: true` and `deletes: key_diff` go together: a file that is the whole "
+                "shows what is gone",
+                "state both, or neither",
+                source,
+                "full" if full else None,
+            )
+        return full
+
+    def _compare(self, source: Any) -> timedelta:
+        hours = source.get("compare_hours")
+        if hours is None:
+            return _COMPARE
+        if isinstance(hours, bool) or not isinstance(hours, (int, float)) or hours <= 0:
+            raise self._wrong(
+                "source.compare_hours is no number of hours", "e.g. 24", source, "compare_hours"
+            )
+        return timedelta(hours=hours)
 
     def _ignore(self, root: Any, columns: tuple[Column, ...], soft: str) -> tuple[str, ...]:
         node = root.get("ignore") or []

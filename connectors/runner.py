@@ -1,46 +1,55 @@
 """Runs the sources of one dataset into its collected topic.
 
-Law: records, ownership, quarantine and the source's position land in one commit. A
-wrong row never stops a run; a source that cannot go on stops alone, with its position
-where it was; a source whose columns differ from its mapping stops the dataset before
-anything is read.
+Law: records, ownership, quarantine and the source's position land in one commit, of the
+run that began last and of no other. A wrong row never stops a run; a source that cannot go
+on stops alone, with its position where it was; a source whose columns differ from its
+mapping stops the dataset before anything is read. A source that was there and is not is
+told, never passed over.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from broker.errors import PositionMoved, ShuQiaoError, SourceError
-from broker.log.interface import Log, PositionWrite
+from broker.log.interface import Batch, Log, PositionWrite
+from broker.log.topics import runner_position
 from broker.model import Dataset
 from broker.seal import Sealer
 from broker.telemetry import Event, RecordsCollected, RowQuarantined, SourceStopped
-from connectors.collect import Collector, Counts, Secrets
-from connectors.convert import Converter
-from connectors.source import Source
-from connectors.status import FAILED, IDLE, Status, Statuses
+from connectors.collect import Collected, Collector, Counts, Met
+from connectors.comparison import Comparison
+from connectors.held import PAUSED, Held, asks
+from connectors.source import RowBatch, Source
+from connectors.status import FAILED, IDLE, RUNNING, Status, Statuses
 
-_FUTURE = timedelta(days=1)
-"""A row that says it was changed later than this from now is mistyped."""
+_NOTE = 2.0
+"""Seconds between two notes of a source that is being read."""
 POSITION_SCHEMA = 0
 """Schema id in a sealed position: its body is the source's own."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a run of one source did; `error` says why it stopped."""
+    """What a run of one source did; `error` says why it stopped. `noted` is what its status
+    says already, `note_after` when it may be noted again (monotonic seconds)."""
 
     source: str
     counts: Counts = field(default_factory=Counts)
     error: ShuQiaoError | None = None
+    paused: bool = False
+    noted: Counts = field(default_factory=Counts)
+    note_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """A source with the converter of its mapping."""
+    """A source, and what makes a collector of its rows for a run."""
 
     source: Source
-    converter: Converter
+    collector: Callable[[], Collector]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class _Reading:
     progress: Callable[[str, Counts], None]
     again: bool
     stopped: Callable[[], bool]
+    allow: Collection[str]
+    turn: "Turn"
 
 
 class Runner:
@@ -60,20 +71,21 @@ class Runner:
         self,
         dataset: Dataset,
         supplies: Sequence[Supply],
+        absent: Sequence[SourceError] = (),
         *,
         log: Log,
         sealer: Sealer,
-        secrets: Secrets,
-        schema_id: int,
         emit: Callable[[Event], None],
     ) -> None:
+        """`absent`: why there is nothing where a source should be."""
         self._dataset = dataset
         self._supplies = supplies
+        self._absent = absent
         self._log = log
         self._sealer = sealer
-        self._schema_id = schema_id
         self._emit = emit
-        self._secrets = secrets
+        self._held = Held(dataset.id, log)
+        self._statuses = Statuses(dataset.id, log, sealer)
 
     def run(
         self,
@@ -81,21 +93,45 @@ class Runner:
         progress: Callable[[str, Counts], None] = lambda source, counts: None,
         again: bool = False,
         stopped: Callable[[], bool] = lambda: False,
+        allow: Collection[str] = (),
     ) -> list[Report]:
         """Read every source to its end, `limit` rows a batch; one report a source.
 
         `again` reads from the beginning: what is known costs nothing, what was mended far
         behind the position is met. Once `stopped` says so, the batch under way is the last.
+        `allow`: sources of which any number of keys may be deleted.
         """
         names = (self._dataset.collected_topic, self._dataset.quarantine_topic)
         self._log.create_topics(dict.fromkeys(names, self._dataset.partitions))
+        lost = self._lost()
         wrong = [report for one in self._supplies if (report := self._check(one)) is not None]
         if wrong:
-            return wrong
-        reading = _Reading(limit, progress, again, stopped)
-        return [self._run(one, reading) for one in self._supplies if not stopped()]
+            return wrong + lost
+        turn = Turn(self._dataset.id, self._log)
+        reading = _Reading(limit, progress, again, stopped, allow, turn)
+        return [self._run(one, reading) for one in self._supplies if not stopped()] + lost
+
+    def _lost(self) -> list[Report]:
+        """Sources that are not there, and those that were once and are no more."""
+        known = {one.source.name for one in self._supplies}
+        absent = [Report(error.where, error=error) for error in self._absent]
+        return absent + [
+            self._stop(
+                Report(name),
+                SourceError(
+                    "the source has disappeared",
+                    where=name,
+                    mend="bring its file or mapping back; gone for good? "
+                    f"`shuqiao connect forget {self._dataset.id} {name}`",
+                ),
+            )
+            for name, _ in list(self._statuses.all())
+            if name not in known
+        ]
 
     def _check(self, supply: Supply) -> Report | None:
+        if self._held.why(supply.source.name):
+            return None
         try:
             supply.source.check()
         except SourceError as error:
@@ -105,33 +141,15 @@ class Runner:
     def _run(self, supply: Supply, reading: "_Reading") -> Report:
         source = supply.source
         report = Report(source.name)
-        collector = Collector(
-            self._dataset,
-            source.name,
-            supply.converter,
-            log=self._log,
-            sealer=self._sealer,
-            schema_id=self._schema_id,
-            secrets=self._secrets,
-            latest=datetime.now(UTC) + _FUTURE,
-        )
-        name = f"source.{self._dataset.id}.{source.name}"
-        committed = self._log.position(name)
-        after = self._sealer.open(name, b"", committed).body if committed else None
+        held = self._held.why(source.name)
+        if held == PAUSED:
+            report.paused = True
+            return report
+        if held and source.name not in reading.allow:
+            missing, owned = held.split()
+            return self._stop(report, asks(self._dataset.id, source.name, missing, owned))
         try:
-            for page in source.batches(None if reading.again else after, reading.limit):
-                batch, counts = collector.collect(page.rows)
-                if batch.appends or batch.tables or page.position != after:
-                    # also where the position stays: it says that nobody else was here
-                    sealed = self._sealer.seal(name, b"", POSITION_SCHEMA, page.position)
-                    batch.positions.append(PositionWrite(name, committed, sealed))
-                    self._log.commit(batch)
-                    committed, after = sealed, page.position
-                report.counts.add(counts)
-                self._tell(source.name, counts)
-                reading.progress(source.name, report.counts)
-                if reading.stopped():
-                    return report
+            self._read(supply, reading, report)
         except PositionMoved:
             error = SourceError(
                 "another runner collects this source",
@@ -141,8 +159,54 @@ class Runner:
             return self._stop(report, error)
         except SourceError as error:
             return self._stop(report, error)
+        if held:
+            self._held.lift(source.name)
         self._note(report, IDLE)
         return report
+
+    def _read(self, supply: Supply, reading: "_Reading", report: Report) -> None:
+        """Every batch of a source, each in a commit of its own."""
+        source = supply.source
+        collector = supply.collector()
+        name = position_name(self._dataset, source.name)
+        committed = self._log.position(name)
+        after = self._sealer.open(name, b"", committed).body if committed else None
+        for page in source.batches(after, reading.limit, reading.again):
+            done = collector.collect(page.rows, collector.origin(page.file), page.whole)
+            if page.whole is not None and page.whole.last:
+                self._end_whole(page, collector, done, source.name in reading.allow)
+            batch, counts = done.batch, done.counts
+            if batch.appends or batch.tables or page.position != after:
+                # also where the position stays: it says that nobody else was here
+                sealed = self._sealer.seal(name, b"", POSITION_SCHEMA, page.position)
+                batch.positions.append(PositionWrite(name, committed, sealed))
+                reading.turn.commit(batch)
+                committed, after = sealed, page.position
+            report.counts.add(counts)
+            self._tell(source.name, counts)
+            reading.progress(source.name, report.counts)
+            if reading.stopped():
+                return
+            if counts.rows and time.monotonic() >= report.note_after:
+                self._note(report, RUNNING)
+
+    def _end_whole(
+        self, page: RowBatch, collector: Collector, done: Collected, allowed: bool
+    ) -> None:
+        """Add what a whole pass has shown to the batch that ends it."""
+        assert page.whole is not None
+        source, met = collector.source, collector.met
+        origin = collector.origin(page.whole.file)
+        comparison = Comparison(self._dataset, source, self._log, self._sealer)
+        if page.whole.deletes:
+            missing = comparison.missing(met, origin)
+            if missing.too_many and not allowed:
+                self._held.hold(source, f"{len(missing.keys)} {missing.owned}")
+                raise asks(self._dataset.id, source, str(len(missing.keys)), str(missing.owned))
+            gone = collector.delete(missing.keys)
+            done.add(gone.batch, gone.counts)
+        done.add(comparison.settle(met, origin), Counts())
+        collector.met = Met()
 
     def _tell(self, source: str, counts: Counts) -> None:
         dataset = self._dataset.id
@@ -168,17 +232,40 @@ class Runner:
         return report
 
     def _note(self, report: Report, state: str) -> None:
-        """Leave the run's outcome where `shuqiao connect status` finds it."""
-        statuses = Statuses(self._dataset.id, self._log, self._sealer)
-        before = statuses.get(report.source) or Status(state)
+        """Leave where a source stands for `shuqiao connect status`."""
+        before = self._statuses.get(report.source) or Status(state)
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        counts, noted = report.counts, report.noted
         status = Status(
             state=state,
             error=str(report.error or ""),
             last_run=now,
             last_success=now if state == IDLE else before.last_success,
-            rows=before.rows + report.counts.rows,
-            quarantined=before.quarantined + report.counts.quarantined,
-            stale=report.counts.stale,
+            last_row=now if counts.rows > noted.rows else before.last_row,
+            rows=before.rows + counts.rows - noted.rows,
+            quarantined=before.quarantined + counts.quarantined - noted.quarantined,
+            stale=counts.stale,
         )
-        statuses.put(report.source, status)
+        self._statuses.put(report.source, status)
+        report.noted, report.note_after = replace(counts), time.monotonic() + _NOTE
+
+
+class Turn:
+    """A run's right to append: the run that began last has it."""
+
+    def __init__(self, dataset: str, log: Log) -> None:
+        self._name = runner_position(dataset)
+        self._log = log
+        self._token = log.position(self._name)
+        self._mine = os.urandom(8)
+
+    def commit(self, batch: Batch) -> None:
+        """Commit; `PositionMoved` where another run has begun to append since."""
+        batch.positions.append(PositionWrite(self._name, self._token, self._mine))
+        self._log.commit(batch)
+        self._token = self._mine
+
+
+def position_name(dataset: Dataset, source: str) -> str:
+    """The name of a source's position."""
+    return f"source.{dataset.id}.{source}"

@@ -7,7 +7,9 @@ knows the row); what is skipped is lost, so a source in doubt reads again. Rows 
 file or page that have the same key come in the same batch. Nothing is ever written to
 a source.
 
-How deletes are seen: `soft_delete` hands a row over with `deleted`; `none` sees none.
+How deletes are seen: `soft_delete` hands a row over with `deleted`; `key_diff` hands over
+everything from time to time and says so (`Whole`): what was not met is gone; `none` sees
+none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,24 +32,40 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row. `where` is its place (`低保-0001.csv:17`, a table and pseudonymous key);
-    `cells` are by column; `raw` is what goes to quarantine, sealed, if the row is wrong."""
+    `cells` are by column; `raw` is what goes to quarantine, sealed, if the row is wrong. `id`
+    stays the same when the row's key changes; empty where the source has none."""
 
     where: str
     cells: Mapping[str, Any]
     raw: bytes
     deleted: bool = False
     fault: Fault | None = None
+    id: str = ""
 
     def __repr__(self) -> str:
         return f"Row({self.where!r}, {len(self.cells)} cells)"
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """Said of batches that together are everything of a source, or of the `file` whose rows
+    they replace. With the `last` of them what was not met is known to be gone: wrong rows
+    leave the quarantine and, where `deletes`, keys are deleted."""
+
+    last: bool
+    deletes: bool
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Rows, and the position after the last of them."""
+    """Rows, and the position after the last of them. `file` names the file they stand in;
+    its corrections have the same name here."""
 
     rows: list[Row]
     position: bytes
+    file: str = ""
+    whole: Whole | None = None
 
 
 class Source(Protocol):
@@ -61,15 +79,19 @@ class Source(Protocol):
         `SourceError` shows the difference. Nothing is read or lost.
         """
 
-    def batches(self, after: bytes | None, limit: int) -> Iterator[RowBatch]:
+    def batches(self, after: bytes | None, limit: int, again: bool = False) -> Iterator[RowBatch]:
         """Rows after the position (None: from the beginning), about `limit` a batch.
 
-        Called once a run. Ends when nothing more is to be read now. `SourceError` ends
+        `again`: everything that is there, whatever the position says. Called once a run. Ends
+        when nothing more is to be read now. `SourceError` ends
         the run; what was handed over before stands.
         """
 
     def total(self) -> int | None:
         """About how many rows the source holds, for a progress bar; None where unknown."""
+
+    def behind(self, after: bytes | None) -> int:
+        """How many rows wait after the position."""
 
 
 def value_fault(column: str, value: Any) -> Fault | None:

@@ -8,13 +8,15 @@ no place in that order (a NULL cursor or key, a cursor in the future or not writ
 agreed) are handed over as faults, never passed over.
 
 Position: the highest cursor of the rows handed over; a start reads from the overlap
-window before it.
+window before it. With `key_diff` also since when the table has not been read whole, in the
+order of its keys; that is done every `compare`.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +48,7 @@ from broker.model import Dataset, Item, Kind
 from broker.pseudonym import keyed_hash
 from connectors.mapping import Mapping
 from connectors.names import column_difference
-from connectors.source import Fault, Row, RowBatch, value_fault
+from connectors.source import Fault, Row, RowBatch, Whole, value_fault
 
 _FUTURE = timedelta(days=1)
 _DIRECTIVE = re.compile(r"%.")
@@ -110,30 +112,79 @@ class SqlTable:
         with self._connected() as connection:
             return connection.execute(select(func.count()).select_from(self._table)).scalar()
 
-    def batches(self, after: bytes | None, limit: int) -> Iterator[RowBatch]:
+    def behind(self, after: bytes | None) -> int:
         """See `Source`."""
-        high = _high(after)
+        high = _Position.read(after).high
+        query = select(func.count()).select_from(self._table)
+        if high is not None:
+            query = query.where(self._cursor > self._written(high))
+        with self._connected() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def batches(self, after: bytes | None, limit: int, again: bool = False) -> Iterator[RowBatch]:
+        """See `Source`."""
+        position = _Position.read(after)
         with self._connected() as connection:
             now = _clock(connection)
-            upper = self._written(now - self._settle)
-            last = None if high is None else [self._written(high - self._overlap)]
-            while page := self._page(connection, last, upper, limit):
-                last = list(page[-1][: len(self._order)])
-                reached = self._read_cursor(last[0])
-                high = max(filter(None, (high, reached)), default=None)
-                yield RowBatch([self._row(one) for one in page], _position(high))
-            yield from self._unplaced(connection, now, _position(high), limit)
+            position = replace(position, compared=position.compared or now)
+            compares = self._mapping.deletes == "key_diff"
+            due = now - (position.compared or now) >= self._mapping.compare
+            if compares and (again or due):
+                yield from self._everything(connection, now, position, limit)
+                return
+            whole = Whole(last=False, deletes=False) if again else None
+            if again:
+                position = replace(position, high=None)
+            for page in self._new(connection, now, position, limit):
+                position = page[1]
+                yield RowBatch(page[0], position.write(), whole=whole)
+            yield from self._unplaced(connection, now, position, limit, whole)
+            if again:
+                yield RowBatch([], position.write(), whole=Whole(last=True, deletes=False))
+
+    def _new(
+        self, connection: Connection, now: datetime, position: "_Position", limit: int
+    ) -> Iterator[tuple[list[Row], "_Position"]]:
+        """Rows in the order of (cursor, key), from the overlap window on."""
+        upper = self._written(now - self._settle)
+        high = position.high
+        last = None if high is None else [self._written(high - self._overlap)]
+        while page := self._page(connection, self._order, last, limit, self._cursor <= upper):
+            last = list(page[-1][: len(self._order)])
+            reached = self._read_cursor(last[0])
+            high = max(filter(None, (high, reached)), default=None)
+            yield [self._row(one) for one in page], replace(position, high=high)
+
+    def _everything(
+        self, connection: Connection, now: datetime, position: "_Position", limit: int
+    ) -> Iterator[RowBatch]:
+        """Every row in the order of the keys; whose key is not met is gone."""
+        whole = Whole(last=False, deletes=True)
+        order = (*self._order[1:], self._cursor)
+        past = self._cursor <= self._written(now + _FUTURE)
+        last: list[Any] | None = None
+        while page := self._page(connection, order, last, limit, past):
+            last = [*page[-1][1 : len(order)], page[-1][0]]
+            yield RowBatch([self._row(one) for one in page], position.write(), whole=whole)
+        yield from self._unplaced(connection, now, position, limit, whole)
+        done = replace(position, compared=now)
+        yield RowBatch([], done.write(), whole=Whole(last=True, deletes=True))
 
     def _page(
-        self, connection: Connection, last: list[Any] | None, upper: Any, limit: int
+        self,
+        connection: Connection,
+        order: Sequence[ColumnElement[Any]],
+        last: list[Any] | None,
+        limit: int,
+        *where: ColumnElement[bool],
     ) -> list[Sequence[Any]]:
-        """The next rows in order; the last group of equal (cursor, key) is whole."""
+        """The next rows in that order; the last group of equal (cursor, key) is whole."""
         placed = [*(column.is_not(None) for column in self._keys), *self._formed(True)]
-        query = self._query().where(self._cursor <= upper, *placed)
+        query = self._query().where(self._cursor.is_not(None), *where, *placed)
         if last is not None:
-            query = query.where(_after(self._order[: len(last)], last))
+            query = query.where(_after(order[: len(last)], last))
         rows: list[Sequence[Any]] = list(
-            connection.execute(query.order_by(*self._order).limit(limit)).all()
+            connection.execute(query.order_by(*order).limit(limit)).all()
         )
         if len(rows) < limit:
             return rows
@@ -145,7 +196,12 @@ class SqlTable:
         return rows
 
     def _unplaced(
-        self, connection: Connection, now: datetime, position: bytes, limit: int
+        self,
+        connection: Connection,
+        now: datetime,
+        position: "_Position",
+        limit: int,
+        whole: Whole | None,
     ) -> Iterator[RowBatch]:
         """Rows that the order does not reach."""
         missing = [column.is_(None) for column in (self._cursor, *self._keys)]
@@ -153,7 +209,8 @@ class SqlTable:
         astray = or_(*missing, future, *self._formed(False))
         result = connection.execute(self._query().where(astray).execution_options(yield_per=limit))
         for part in result.partitions():
-            yield RowBatch([self._misplaced(self._row(one)) for one in part], position)
+            rows = [self._misplaced(self._row(one)) for one in part]
+            yield RowBatch(rows, position.write(), whole=whole)
 
     def _misplaced(self, row: Row) -> Row:
         cursor = self._cursor.name
@@ -168,7 +225,7 @@ class SqlTable:
             )
         else:
             fault = Fault("cursor_in_future", cursor, "mend the time of change")
-        return Row(row.where, row.cells, row.raw, row.deleted, fault)
+        return replace(row, fault=fault)
 
     def _formed(self, well: bool) -> list[ColumnElement[bool]]:
         """That the cursor is written as agreed, or that it is not; nothing where no form is
@@ -187,9 +244,13 @@ class SqlTable:
         cells = dict(zip(columns, values[len(self._order) :], strict=True))
         raw = json.dumps(cells, default=str).encode()
         pseudonym = keyed_hash(self._secret, raw).hex()[:12]
-        soft = self._mapping.soft_delete
-        deleted = bool(soft) and str(cells[soft]) in self._mapping.soft_delete_values
-        return Row(f"{self._mapping.table} row {pseudonym}", cells, raw, deleted)
+        return Row(
+            f"{self._mapping.table} row {pseudonym}",
+            cells,
+            raw,
+            deleted=self._mapping.is_deleted(cells),
+            id=self._mapping.id_of(cells),
+        )
 
     def _written(self, moment: datetime) -> Any:
         """A moment as the cursor column writes it, in the source's zone."""
@@ -289,10 +350,21 @@ def _bound(value: Any) -> Any:
     return value
 
 
-def _position(high: datetime | None) -> bytes:
-    return json.dumps({"high": high.isoformat() if high else None}).encode()
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """The highest cursor handed over, and when the table was last read whole."""
 
+    high: datetime | None = None
+    compared: datetime | None = None
 
-def _high(position: bytes | None) -> datetime | None:
-    high = json.loads(position)["high"] if position else None
-    return datetime.fromisoformat(high) if high else None
+    def write(self) -> bytes:
+        """As the runner keeps it."""
+        both = {"high": self.high, "compared": self.compared}
+        return json.dumps({name: one and one.isoformat() for name, one in both.items()}).encode()
+
+    @classmethod
+    def read(cls, position: bytes | None) -> "_Position":
+        """From what the runner kept; the beginning where that is nothing."""
+        kept = json.loads(position) if position else {}
+        moments = (kept.get("high"), kept.get("compared"))
+        return cls(*(datetime.fromisoformat(one) if one else None for one in moments))

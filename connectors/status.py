@@ -12,7 +12,7 @@ from broker.log.interface import Batch, Log, TableWrite
 from broker.log.topics import sources_table
 from broker.seal import Sealer
 
-IDLE, FAILED = "idle", "failed"
+RUNNING, IDLE, FAILED = "running", "idle", "failed"
 
 _NO_SCHEMA = 0
 _MOST = 10_000
@@ -20,13 +20,15 @@ _MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Times are ISO 8601 in UTC; `rows` and `quarantined` count all runs; `stale` the keys
-    whose last row was wrong, so that an older good version stands."""
+    """Times are ISO 8601 in UTC; `last_row` is when a row was read last; `rows` and
+    `quarantined` count all runs; `stale` the keys whose last row was wrong, so that an older
+    good version stands."""
 
     state: str
     error: str = ""
     last_run: str = ""
     last_success: str = ""
+    last_row: str = ""
     rows: int = 0
     quarantined: int = 0
     stale: int = 0
@@ -51,6 +53,10 @@ class Statuses:
         key, body = source.encode(), json.dumps(asdict(status), ensure_ascii=False).encode()
         sealed = self._sealer.seal(self._table, key, _NO_SCHEMA, body)
         self._log.commit(Batch(tables=[TableWrite(self._table, 0, key, sealed)]))
+
+    def remove(self, source: str) -> None:
+        """Forget a source."""
+        self._log.commit(Batch(tables=[TableWrite(self._table, 0, source.encode(), None)]))
 
     def all(self) -> Iterator[tuple[str, Status]]:
         """Every source that ever ran, with its status."""

@@ -1,12 +1,14 @@
 """`shuqiao connect`: run the connectors, see where they stand, look before you run."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
+from broker.cli import standing
 from broker.cli.output import OUTPUT
 from broker.cli.shapes import shape
 from broker.cli.up import run as follow_role
@@ -16,7 +18,6 @@ from connectors.convert import Converter
 from connectors.mapping import Mapping
 from connectors.runner import Report
 from connectors.source import Fault, Row
-from connectors.status import Statuses
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -28,13 +29,17 @@ def run(
     again: bool = typer.Option(
         False, "--again", help="read from the beginning; what is known costs nothing downstream"
     ),
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow-deletes", help="a source that may delete more than 5 %, this once"),
+    ] = None,
 ) -> None:
     """Collect everything that is new from the sources."""
     with opened() as broker:
         if follow:
             follow_role(broker, [broker.connect_role(told("connect"), dataset)])
             return
-        done = collect(broker, dataset, again)
+        done = collect(broker, dataset, again, allow or ())
     failed = [report for reports in done.values() for report in reports if report.error]
     if OUTPUT.as_json:
         OUTPUT.document(
@@ -50,6 +55,7 @@ def run(
                         "duplicates": one.counts.duplicates,
                         "quarantined": one.counts.quarantined,
                         "waiting": one.counts.waiting,
+                        "paused": one.paused,
                         "error": str(one.error or ""),
                     }
                     for one in reports
@@ -61,41 +67,30 @@ def run(
         show_reports(done)
         if any(one.counts.quarantined or one.counts.waiting for r in done.values() for one in r):
             OUTPUT.say(
-                "隔离的行：`shuqiao quarantine list` 看缘由；"
-                "在来源改好后 `shuqiao connect run --again` 重新读",
-                "rows in quarantine: `shuqiao quarantine list` says why; once they are mended at "
-                "the source, `shuqiao connect run --again` reads them again",
+                "隔离的行：`shuqiao quarantine list` 看缘由；改好映射后 `shuqiao quarantine "
+                "replay`，改好来源后 `shuqiao connect run --again`",
+                "rows in quarantine: `shuqiao quarantine list` says why; once the mapping is "
+                "mended, `shuqiao quarantine replay`; once the source is, `shuqiao connect run "
+                "--again`",
             )
+    for name, reports in done.items():
+        for report in reports:
+            if report.paused:
+                OUTPUT.say(
+                    f"{name} 的来源 {report.source} 已暂停",
+                    f"the source {report.source} of {name} is paused",
+                    sign="○",
+                )
     for report in failed:
         OUTPUT.say(str(report.error), str(report.error), sign="✗")
     if failed:
         raise typer.Exit(1)
 
 
-@app.command()
-def status() -> None:
-    """Where each source stands after its last run."""
-    with opened() as broker:
-        rows = [
-            (name, source, status)
-            for name in broker.catalog.datasets
-            for source, status in Statuses(name, broker.log, broker.sealer).all()
-        ]
-    if OUTPUT.as_json:
-        OUTPUT.document([{"dataset": d, "source": s, **asdict(one)} for d, s, one in rows])
-        return
-    OUTPUT.table(
-        [
-            ("数据集", "dataset"), ("来源", "source"), ("状态", "state"),
-            ("最近成功", "last success"),
-            ("读取行", "rows"), ("隔离", "quarantined"), ("旧版本在用", "stale"),
-            ("原因", "reason"),
-        ],
-        [
-            (d, s, one.state, one.last_success, one.rows, one.quarantined, one.stale, one.error)
-            for d, s, one in rows
-        ],
-    )  # fmt: skip
+app.command()(standing.status)
+app.command()(standing.pause)
+app.command()(standing.resume)
+app.command()(standing.forget)
 
 
 @app.command()
@@ -122,7 +117,9 @@ def preview(
             _show(row, converter, items)
 
 
-def collect(broker: Broker, dataset: str = "", again: bool = False) -> dict[str, list[Report]]:
+def collect(
+    broker: Broker, dataset: str = "", again: bool = False, allow: Sequence[str] = ()
+) -> dict[str, list[Report]]:
     """Run the sources of one dataset, or of all; the reports by dataset."""
     mappings = broker.mappings()
     wanted = [dataset] if dataset else sorted({mapping.dataset for mapping in mappings})
@@ -143,7 +140,7 @@ def collect(broker: Broker, dataset: str = "", again: bool = False) -> dict[str,
                 seen[source] = counts.rows
                 bars.update(bar, completed=sum(seen.values()))
 
-            done[name] = runner.run(broker.settings.batch, advance, again)
+            done[name] = runner.run(broker.settings.batch, advance, again, allow=allow)
     return done
 
 

@@ -1,6 +1,7 @@
 """`shuqiao quarantine`: what was set aside, where it came from, what to do. Shapes only."""
 
 from collections import Counter
+from dataclasses import asdict
 
 import typer
 
@@ -88,3 +89,29 @@ def show(
             for at, e in found
         ],
     )
+
+
+@app.command()
+def replay(
+    dataset: str = typer.Argument("", help="one dataset; all when left out"),
+    reason: str = typer.Option("", help="only this reason"),
+) -> None:
+    """Try the entries again, as the mappings and schemas are now. Only where nothing later was
+    collected of the same key; what is still wrong stays."""
+    with opened() as broker:
+        wanted = [broker.catalog.dataset(dataset).id] if dataset else list(broker.catalog.datasets)
+        done = [(name, one) for name in wanted for one in broker.replay(name).run(reason)]
+    if OUTPUT.as_json:
+        OUTPUT.document([{"dataset": name, **asdict(one)} for name, one in done])
+        return
+    if not done:
+        OUTPUT.say("隔离区里没有可重放的", "there is nothing in quarantine to replay", sign="○")
+        return
+    OUTPUT.table(
+        [
+            ("数据集", "dataset"), ("来源", "source"), ("已归集", "collected"),
+            ("已有更新版本", "overtaken"), ("仍有错", "still wrong"),
+            ("须投更正文件", "needs a corrected file"),
+        ],
+        [(name, o.source, o.collected, o.overtaken, o.wrong, o.lost) for name, o in done],
+    )  # fmt: skip

@@ -37,6 +37,11 @@ def rejected_table(dataset: str) -> str:
     return f"rejected.{dataset}"
 
 
+def rows_table(dataset: str) -> str:
+    """The collected key that each row of a source had last, by a keyed hash of its row id."""
+    return f"rows.{dataset}"
+
+
 def sources_table(dataset: str) -> str:
     """The last run of each source of a dataset."""
     return f"sources.{dataset}"
@@ -54,3 +59,13 @@ def share_positions(share: str) -> str:
 def relay_position(dataset: str, partition: int) -> str:
     """The position up to which a partition has been relayed."""
     return f"relay.{dataset}.{partition}"
+
+
+def runner_position(dataset: str) -> str:
+    """Which run may append to the dataset: taking it over ends the earlier one."""
+    return f"runner.{dataset}"
+
+
+def held_position(dataset: str, source: str) -> str:
+    """Why a source is not read; not there where it is."""
+    return f"held.{dataset}.{source}"

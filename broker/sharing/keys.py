@@ -93,6 +93,10 @@ class ApiKeys:
         known = self._current().get(name)
         return known is not None and not known[0].revoked_at
 
+    def all_in_use(self) -> set[str]:
+        """The ids of the keys that count."""
+        return {name for name, (key, _) in self._current().items() if not key.revoked_at}
+
     def _current(self) -> Mapping[str, tuple[ApiKey, str]]:
         known = self._known
         with self._store.reading() as connection:

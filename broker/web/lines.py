@@ -145,7 +145,8 @@ class Lines:
         now = self._sharing.revision()
         if now == seen:
             return seen, []
-        return now, [line for line in lines if self._rights.ended(line.right)]
+        ended = self._rights.ended(line.right for line in lines)
+        return now, [line for line in lines if (line.right.key.id, line.right.share.id) in ended]
 
     def _cut_if_open(self, line: Line) -> None:
         if line in self._open:

@@ -5,6 +5,7 @@ earlier request. A share that was never the caller's is answered like one that d
 exist; one that was, as over.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from broker.catalog import Catalog
@@ -12,7 +13,6 @@ from broker.sharing.keys import ApiKey, ApiKeys
 from broker.sharing.service import Sharing
 from broker.sharing.share import LIVE, Share
 from broker.web.refusal import (
-    Refusal,
     no_right,
     no_such_dataset,
     no_such_share,
@@ -70,10 +70,17 @@ class Rights:
             raise wrong_key()
         self.to_share(right.key, right.share.id)
 
-    def ended(self, right: Right) -> bool:
-        """Whether the right has ended."""
-        try:
-            self.hold(right)
-        except Refusal:
-            return True
-        return False
+    def ended(self, rights: Iterable[Right]) -> set[tuple[str, str]]:
+        """Which of the rights have ended, as (key id, share id): all judged by one look."""
+        in_use = self._keys.all_in_use()
+        live = {
+            (reader, one.share.id)
+            for one in self._sharing.audiences()
+            if one.share.state == LIVE
+            for reader in one.readers
+        }
+        return {
+            (right.key.id, right.share.id)
+            for right in rights
+            if right.key.id not in in_use or (right.key.consumer, right.share.id) not in live
+        }

@@ -233,7 +233,9 @@ def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
             writer.write(ask.encode())
             text, seen = b"", False
             while True:
-                text = (text + await reader.read(1 << 16))[-400:]
+                piece = await reader.read(1 << 16)
+                assert piece, "the stream has ended"
+                text = (text + piece)[-400:]
                 if b"id: " in text and not seen:
                     seen, opened = True, opened + 1
                     if opened == 500:
@@ -248,6 +250,8 @@ def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
         host, port = web.url.removeprefix("http://").split(":")
         address = host, int(port)
         tasks = [asyncio.ensure_future(one()) for _ in range(500)]
+        for each in tasks:
+            each.add_done_callback(lambda task: task.exception() and (ready.set(), done.set()))
         await asyncio.wait_for(ready.wait(), 60)
         started = time.monotonic()
         await asyncio.to_thread(change, tmp_path, web.broker, 1, xm="后来")

@@ -16,7 +16,7 @@ from broker.bootstrap import Broker
 from broker.policy.model import KEEP
 from broker.projection import masks
 from broker.registry import unframe
-from broker.seal import Sealer
+from broker.seal import Opened, Sealer
 from connectors.samples.population import Population
 from tests import city, recompute
 from tests.faults.test_kill import prepared
@@ -130,6 +130,7 @@ def test_in_shares_only_what_was_decided(tmp_path: Path) -> None:
 
 def test_the_scan_sees_an_unsealed_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sealer, "seal", lambda self, topic, key, schema_id, body: body)
+    monkeypatch.setattr(Sealer, "open", lambda self, topic, key, sealed: Opened(0, sealed))
     prepared(tmp_path, PEOPLE, SEED)
     with city.city(tmp_path) as broker:
         collect_all(broker)

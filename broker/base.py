@@ -1,0 +1,93 @@
+"""What every part of an installation stands on: catalogue, log, store, keyring, telemetry.
+
+Law: nothing is built before it is asked for, and everything is built once.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from functools import cached_property
+
+from broker.catalog import Catalog, load_catalog
+from broker.divisions import Divisions, load_divisions
+from broker.hold import Hold
+from broker.keyring import Keyring
+from broker.log.embedded import EmbeddedLog
+from broker.log.interface import Log
+from broker.model import Dataset
+from broker.registry import Registry
+from broker.seal import Sealer, open_sealer
+from broker.settings import Settings
+from broker.store.engine import Store, open_store
+from broker.telemetry import Telemetry
+
+
+class Base:
+    """One installation over one state folder."""
+
+    def __init__(
+        self, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """`clock` gives the time now, with its zone."""
+        self.settings = settings
+        self.clock = clock
+
+    @cached_property
+    def divisions(self) -> Divisions:
+        """The division table."""
+        return load_divisions(self.settings.schemas / "divisions.csv")
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalogue; raises where a schema is wrong."""
+        return load_catalog(self.settings.schemas)
+
+    @property
+    def today(self) -> date:
+        """The day in the city's time zone."""
+        return self.clock().astimezone(self.settings.zone).date()
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keyring; made on first use."""
+        return Keyring.open(self.settings.keyring_path)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """Seals and opens collected records."""
+        return open_sealer(self.keyring, self.log)
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """Named events: a log line and a metric each."""
+        return Telemetry(self.settings.events_path)
+
+    @cached_property
+    def log(self) -> Log:
+        """The log."""
+        return EmbeddedLog(self.settings.log_path)
+
+    @cached_property
+    def store(self) -> Store:
+        """The control store, at its newest form."""
+        return open_store(self.settings.store_url)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Schemas by id."""
+        return Registry(self.store)
+
+    def hold(self, name: str) -> Hold:
+        """A hold of this installation."""
+        return Hold(self.settings.holds_path, name)
+
+    def dataset_key(self, name: str, dataset: Dataset) -> bytes:
+        """A secret of a dataset, made with its collected topic and never again."""
+        there = dataset.collected_topic in self.log.topics()
+        name = f"{name}.{dataset.id}"
+        return self.keyring.key(name) if there else self.keyring.ensure(name)
+
+    def close(self) -> None:
+        """Give back files and connections, of what was built."""
+        for name in ("log", "store", "telemetry"):
+            if name in self.__dict__:
+                self.__dict__[name].close()

@@ -1,0 +1,194 @@
+"""Builds the connectors' side: mappings, sources, runners, the replay.
+
+Law: a mapping file that is wrong stops what it maps, and nothing else.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from broker.base import Base
+from broker.errors import MappingError, SourceError
+from broker.model import Dataset
+from connectors.collect import Collector, Secrets
+from connectors.convert import Converter
+from connectors.files import CsvDrops
+from connectors.mapping import Mapping, load_mapping
+from connectors.replay import Replay, Way
+from connectors.role import ConnectRole
+from connectors.runner import Runner, Supply
+from connectors.source import Source
+from connectors.sql import SqlTable
+from connectors.standing import Standing, Standings
+
+
+class Sources(Base):
+    """The sources of an installation."""
+
+    def connect_role(self, tell: Callable[[str], None], dataset: str = "") -> ConnectRole:
+        """The connectors as a role, for one dataset or for all that have mappings."""
+
+        known: dict[tuple[object, ...], list[tuple[str, Callable[[], Runner]]]] = {}
+
+        def runners() -> list[tuple[str, Callable[[], Runner]]]:
+            # reading mappings costs more than an idle source: again when one changed, and
+            # once a minute for sources that are new
+            files = self._mapping_files()
+            state = (int(time.monotonic() // 60), *((one, one.stat().st_mtime_ns) for one in files))
+            if state not in known:
+                known.clear()
+                known[state] = list(self._makers(files, dataset))
+            return known[state]
+
+        return ConnectRole(
+            runners,
+            self.hold,
+            tell,
+            limit=self.settings.batch,
+            pause=self.settings.poll_seconds,
+        )
+
+    def _makers(
+        self, files: Sequence[Path], dataset: str
+    ) -> Iterator[tuple[str, Callable[[], Runner]]]:
+        """What makes each dataset's runner; a file that is wrong stops what it maps alone."""
+        good: list[Path] = []
+        for file in files:
+            try:
+                self.mappings([file])
+            except MappingError:
+                yield file.name, partial(self._refused, file)
+            else:
+                good.append(file)
+        mappings = self.mappings(good) if good else []
+        for name in sorted({one.dataset for one in mappings if dataset in ("", one.dataset)}):
+            yield name, partial(self.runner, name, mappings)
+
+    def _refused(self, file: Path) -> Runner:
+        """Say again what is wrong with a mapping file."""
+        self.mappings([file])
+        raise MappingError("the file has just been mended", where=str(file), mend="wait a minute")
+
+    def _mapping_files(self) -> list[Path]:
+        folder = self.settings.mappings_path
+        return sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+
+    def mappings(self, files: Sequence[Path] | None = None) -> list[Mapping]:
+        """Every mapping of the state folder (of those files), one a source."""
+        files = self._mapping_files() if files is None else files
+        if not files:
+            raise MappingError(
+                "there is no mapping",
+                where=str(self.settings.mappings_path),
+                mend="put a mapping file there; connectors/samples/mappings has six to start from",
+            )
+        found = [
+            mapping
+            for file in files
+            for mapping in load_mapping(file, self.catalog, self.settings.sources_path)
+        ]
+        named: dict[tuple[str, str], Mapping] = {}
+        for mapping in found:
+            other = named.setdefault((mapping.dataset, mapping.name), mapping)
+            if other is not mapping:
+                raise MappingError(
+                    f"two sources of {mapping.dataset} are named {mapping.name}",
+                    where=mapping.file,
+                    mend=f"give one another name, or remove it; the other stands in {other.file}",
+                )
+        return found
+
+    def source(self, mapping: Mapping) -> Source:
+        """The source that a mapping describes."""
+        if mapping.absent:
+            raise SourceError(
+                f"no file matches {mapping.pattern}",
+                where=mapping.name,
+                mend=f"put it below {mapping.folder}, or mend source.files in {mapping.file}",
+            )
+        if mapping.kind == "csv":
+            return CsvDrops(mapping, self.converter(mapping).key, self.settings.settle)
+        return SqlTable(
+            mapping,
+            self.catalog.dataset(mapping.dataset),
+            settle=self.settings.settle,
+            overlap=self.settings.overlap,
+            secret=self.dataset_key("row", self.catalog.dataset(mapping.dataset)),
+        )
+
+    def converter(self, mapping: Mapping) -> Converter:
+        """The converter of a mapping."""
+        return Converter(self.catalog.dataset(mapping.dataset), mapping, self.divisions)
+
+    def runner(self, dataset: str, mappings: list[Mapping]) -> Runner:
+        """The runner of one dataset, for all its sources."""
+        found = self.catalog.dataset(dataset)
+        secrets = self._secrets(found)  # made before the topic that they are kept with
+        supplies, absent = [], []
+        for mapping in mappings:
+            if mapping.dataset == dataset:
+                try:
+                    make = partial(self.collector, mapping, secrets)
+                    supplies.append(Supply(self.source(mapping), make))
+                except SourceError as error:
+                    absent.append(error)
+        return Runner(
+            found,
+            supplies,
+            absent,
+            log=self.log,
+            sealer=self.sealer,
+            emit=self.telemetry.emit,
+        )
+
+    def standings(self) -> list[tuple[str, Standing]]:
+        """Where every source stands, with its dataset."""
+        mappings = self.mappings() if self._mapping_files() else []
+        patience = timedelta(seconds=self.settings.stalled_seconds)
+        return [
+            (dataset.id, one)
+            for dataset in self.catalog.datasets.values()
+            for one in Standings(dataset, self.log, self.sealer, patience).all(
+                {
+                    mapping.name: self.source(mapping)
+                    for mapping in mappings
+                    if mapping.dataset == dataset.id and not mapping.absent
+                }
+            )
+        ]
+
+    def replay(self, dataset: str) -> Replay:
+        """The replay of a dataset's quarantine."""
+        found, mappings = self.catalog.dataset(dataset), self.mappings()
+        secrets = self._secrets(found)
+        ways = {
+            mapping.name: Way(mapping, self.collector(mapping, secrets))
+            for mapping in mappings
+            if mapping.dataset == dataset
+        }
+        return Replay(
+            found,
+            ways,
+            log=self.log,
+            sealer=self.sealer,
+            secret=secrets.row,
+            emit=self.telemetry.emit,
+        )
+
+    def collector(self, mapping: Mapping, secrets: Secrets) -> Collector:
+        """What turns the rows of a mapping's source into records."""
+        dataset = self.catalog.dataset(mapping.dataset)
+        return Collector(
+            dataset,
+            mapping.name,
+            self.converter(mapping),
+            log=self.log,
+            sealer=self.sealer,
+            schema_id=self.registry.schema_id(dataset.schema),
+            secrets=secrets,
+        )
+
+    def _secrets(self, dataset: Dataset) -> Secrets:
+        return Secrets(self.dataset_key("record", dataset), self.dataset_key("row", dataset))

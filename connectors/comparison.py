@@ -1,0 +1,71 @@
+"""What a whole pass shows: keys that are gone, and wrong rows that are wrong no more.
+
+Law: only keys of this source (of this file) that were not met are deleted. More than 5 %
+of the source's keys and at least 20 are not deleted unasked.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from broker.log.interface import Batch, Log, TableWrite
+from broker.log.topics import rejected_table
+from broker.model import Dataset
+from broker.quarantine import Quarantine, Quarantined
+from broker.seal import Sealer
+from connectors.collect import Met
+from connectors.ownership import Owned, Ownership
+
+MOST_SHARE = 0.05
+MOST_KEYS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Keys that were not met, of how many that the source owns."""
+
+    keys: list[tuple[bytes, Owned]]
+    owned: int
+
+    @property
+    def too_many(self) -> bool:
+        """Whether somebody must be asked first."""
+        return len(self.keys) >= MOST_KEYS and len(self.keys) > MOST_SHARE * self.owned
+
+
+class Comparison:
+    """Compares one source with what was collected from it."""
+
+    def __init__(self, dataset: Dataset, source: str, log: Log, sealer: Sealer) -> None:
+        self._source = source
+        self._log = log
+        self._ownership = Ownership(dataset, log)
+        self._quarantine = Quarantine(dataset, sealer)
+        self._rejected = rejected_table(dataset.id)
+
+    def missing(self, met: Met, origin: bytes) -> Missing:
+        """The keys of the source that were not met; where `origin` is given, of that file."""
+        owned, keys = 0, list[tuple[bytes, Owned]]()
+        for key, one in self._ownership.all_of(self._source):
+            owned += 1
+            if key not in met.keys and origin in (b"", one.origin):
+                keys.append((key, one))
+        return Missing(keys, owned)
+
+    def settle(self, met: Met, origin: bytes) -> Batch:
+        """Take out of quarantine what is no longer there, or wrong no more."""
+        batch = Batch()
+        for key, entry in self.waiting():
+            if entry.back.mark not in met.wrong and origin in (b"", entry.back.origin):
+                self.take_out(key, entry, batch)
+        return batch
+
+    def waiting(self) -> Iterator[tuple[bytes, Quarantined]]:
+        """The source's entries in quarantine, with their keys there."""
+        for _, stored, entry in self._quarantine.waiting(self._log):
+            if entry.source == self._source and entry.back.mark:
+                yield stored.key, entry
+
+    def take_out(self, key: bytes, entry: Quarantined, batch: Batch) -> None:
+        """Take one entry out: the row, should it come again, is a new one."""
+        batch.appends.append(self._quarantine.settled(key))
+        batch.tables.append(TableWrite(self._rejected, 0, entry.back.mark, None))

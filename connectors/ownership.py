@@ -1,0 +1,104 @@
+"""Who owns a collected key, and which key a source's row had: what the runner remembers.
+
+Law: written in the commit of the records that it speaks of. Nothing of a record stands
+here but its time of change and keyed hashes.
+"""
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from broker.log.interface import Log, TableWrite
+from broker.log.topics import owners_table, partition_of, rows_table
+from broker.model import Dataset
+
+_ENTRY = struct.Struct(">qB16s")
+_GONE = b"\0" * 16
+_ORIGIN = 8
+_ROW = 16
+_PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Who owns a key: source, `updated_at` (ms), and the row's hash (None: deleted).
+
+    `origin` is a keyed hash of the file that it came with, `row` one of the source's
+    unchanging row id; empty where there is none.
+    """
+
+    source: str
+    updated_at: int
+    hash: bytes | None
+    origin: bytes = b""
+    row: bytes = b""
+
+    def pack(self) -> bytes:
+        """As stored."""
+        gone = self.hash is None
+        head = _ENTRY.pack(self.updated_at, gone, self.hash or _GONE) + self.source.encode()
+        more = self.origin + self.row
+        return head + b"\0" + more if more else head
+
+    @classmethod
+    def unpack(cls, stored: bytes) -> "Owned":
+        """From its stored form."""
+        updated_at, gone, row_hash = _ENTRY.unpack_from(stored)
+        source, _, more = stored[_ENTRY.size :].partition(b"\0")
+        origin = more[: len(more) % _ROW]
+        return cls(
+            source.decode(), updated_at, None if gone else row_hash, origin, more[len(origin) :]
+        )
+
+
+class Ownership:
+    """The owners of one dataset's keys, over the log's tables."""
+
+    def __init__(self, dataset: Dataset, log: Log) -> None:
+        self._partitions = dataset.partitions
+        self._owners = owners_table(dataset.id)
+        self._rows = rows_table(dataset.id)
+        self._log = log
+
+    def partition(self, key: bytes) -> int:
+        """The partition of a key, or of a row's mark."""
+        return partition_of(key, self._partitions)
+
+    def of(self, keys: Iterable[bytes]) -> dict[bytes, Owned]:
+        """The owners of those keys that have, or had, one."""
+        found = self._entries(self._owners, keys)
+        return {key: Owned.unpack(stored) for key, stored in found.items()}
+
+    def all_of(self, source: str) -> Iterator[tuple[bytes, Owned]]:
+        """Every key that a source owns and that is not deleted."""
+        for partition in range(self._partitions):
+            after = b""
+            while page := self._log.scan(self._owners, partition, after, _PAGE):
+                after = page[-1][0]
+                for key, stored in page:
+                    owned = Owned.unpack(stored)
+                    if owned.source == source and owned.hash is not None:
+                        yield key, owned
+
+    def write(self, key: bytes, owned: Owned) -> TableWrite:
+        """What sets a key's owner."""
+        return TableWrite(self._owners, self.partition(key), key, owned.pack())
+
+    def keys_of(self, rows: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The key that each row had last, by the row's mark."""
+        return self._entries(self._rows, rows)
+
+    def write_row(self, row: bytes, key: bytes) -> TableWrite:
+        """What notes a row's key."""
+        return TableWrite(self._rows, self.partition(row), row, key)
+
+    def _entries(self, table: str, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        by_partition: dict[int, list[bytes]] = defaultdict(list)
+        for key in keys:
+            by_partition[self.partition(key)].append(key)
+        return {
+            key: stored
+            for partition, some in by_partition.items()
+            for key, stored in self._log.entries(table, partition, some).items()
+        }

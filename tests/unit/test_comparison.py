@@ -1,0 +1,441 @@
+"""What is seen to be gone: tables compared by key, files that are the whole, corrected files,
+rows whose key changed.
+"""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.bootstrap import Broker
+from broker.errors import MappingError
+from connectors.held import Held
+from tests import city, recompute
+from tests.faults.bad import ALLOWANCE, HEADER, NOW, drop, entries, line, live
+
+DATASET = "ga.resident_base"
+TABLE = "ga_t_rkxx-371502"
+
+
+def use_key_diff(folder: Path, schema: str, mapping: str, *more: tuple[str, str]) -> Path:
+    """Schemas and a mapping that see deletes by comparison; the schemas' folder."""
+    schemas = folder / "schemas"
+    if not schemas.exists():
+        shutil.copytree(city.ROOT / "schemas", schemas)
+    file = schemas / schema
+    text = file.read_text("utf-8")
+    for mode in ("soft_delete", "none"):
+        text = text.replace(f'"deletes": "{mode}"', '"deletes": "key_diff"')
+    file.write_text(text, "utf-8")
+    city.use_mapping(folder, mapping)
+    change_mapping(folder, mapping, *more)
+    return schemas
+
+
+def change_mapping(folder: Path, mapping: str, *changes: tuple[str, str]) -> None:
+    target = folder / "mappings" / f"{mapping}.yaml"
+    text = target.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    target.write_text(text, "utf-8")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], Broker]]]:
+    """A county's residents, compared at every run."""
+    schemas = use_key_diff(
+        tmp_path,
+        "ga/resident_base.avsc",
+        "ga_resident_base",
+        ("deletes: soft_delete", "deletes: key_diff"),
+        ('soft_delete: {column: zxbz, values: ["1"]}\n', ""),
+        ("ignore: [bz]", "ignore: [bz, zxbz]"),
+        ("  cursor: gxsj", "  cursor: gxsj\n  compare_hours: 0.0000000001"),
+    )
+    opened: list[Broker] = []
+
+    def make() -> Broker:
+        opened.append(Broker(city.settings(tmp_path, schemas=schemas)))
+        return opened[-1]
+
+    yield city.county(tmp_path, "371502"), make
+    for one in opened:
+        one.close()
+
+
+def remove(path: Path, *numbers: int) -> None:
+    with sqlite3.connect(path) as db:
+        for number in numbers:
+            gone = city.resident(number, NOW)["gmsfhm"]
+            assert db.execute("DELETE FROM t_rkxx WHERE gmsfhm = ?", (gone,)).rowcount == 1
+
+
+def run(broker: Broker, dataset: str = DATASET, limit: int = 7, **more: Any) -> Any:
+    (report,) = broker.runner(dataset, broker.mappings()).run(limit, **more)
+    return report
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_a_row_that_is_gone_is_deleted_and_comes_back_with_the_row(table: Any, limit: int) -> None:
+    path, make = table
+    city.put(path, *(city.resident(number, NOW) for number in range(30)))
+    broker = make()
+    assert run(broker, limit=limit).counts.appended == 30
+    assert run(broker, limit=limit).counts.deleted == 0
+    remove(path, 3, 17)
+    report = run(broker, limit=limit)
+    assert (report.counts.deleted, report.counts.appended) == (2, 0)
+    assert live(broker, DATASET) == 28
+    city.put(path, city.resident(3, NOW))
+    report = run(broker, limit=limit)
+    assert (report.counts.deleted, report.counts.appended) == (0, 1), "although as old as before"
+    assert live(broker, DATASET) == 29
+
+
+def test_a_changed_key_is_a_delete_and_an_insert(table: Any) -> None:
+    path, make = table
+    city.put(path, *(city.resident(number, NOW) for number in range(10)))
+    broker = make()
+    run(broker)
+    old, new = city.resident(4, NOW)["gmsfhm"], city.resident(400, NOW)["gmsfhm"]
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE t_rkxx SET gmsfhm = ? WHERE gmsfhm = ?", (new, old))
+    report = run(broker)
+    assert (report.counts.deleted, report.counts.appended) == (1, 1)
+    assert live(broker, DATASET) == 10
+
+
+def test_what_is_wrong_now_is_not_gone(table: Any) -> None:
+    """A bad update leaves the last good version in place."""
+    path, make = table
+    city.put(path, *(city.resident(number, NOW) for number in range(10)))
+    broker = make()
+    run(broker)
+    city.put(path, city.resident(2, NOW, csrq="20019931"))
+    report = run(broker)
+    assert (report.counts.deleted, report.counts.quarantined, report.counts.stale) == (0, 1, 1)
+    assert live(broker, DATASET) == 10
+    assert len(entries(broker, DATASET)) == 1
+    city.put(path, city.resident(2, NOW, xm="改名"))
+    assert run(broker).counts.appended == 1
+    assert entries(broker, DATASET) == [], "mended at the source: out of quarantine"
+
+
+@pytest.mark.parametrize(
+    ("people", "gone", "stops"),
+    [(400, 20, False), (380, 20, True), (100, 19, False), (30, 30, True)],
+)
+def test_more_than_five_percent_and_twenty_asks(
+    table: Any, people: int, gone: int, stops: bool
+) -> None:
+    path, make = table
+    city.put(path, *(city.resident(number, NOW) for number in range(people)))
+    broker = make()
+    run(broker, limit=1000)
+    remove(path, *range(gone))
+    report = run(broker, limit=1000)
+    assert (report.error is not None) == stops
+    assert live(broker, DATASET) == (people if stops else people - gone)
+    if not stops:
+        return
+    assert f"{gone} of {people}" in report.error.what and "--allow-deletes" in report.error.mend
+    fresh = make()
+    assert run(fresh, limit=1000).error is not None, "also after a restart"
+    assert run(fresh, limit=1000, allow=["other"]).error is not None
+    report = run(fresh, limit=1000, allow=[TABLE])
+    assert report.error is None and report.counts.deleted == gone
+    assert live(fresh, DATASET) == people - gone
+    assert run(fresh, limit=1000).error is None
+
+
+def test_a_source_that_was_emptied_by_mistake_goes_on_when_mended(table: Any) -> None:
+    path, make = table
+    rows = [city.resident(number, NOW) for number in range(40)]
+    city.put(path, *rows)
+    broker = make()
+    run(broker, limit=1000)
+    remove(path, *range(40))
+    assert run(broker).error is not None
+    city.put(path, *rows)
+    assert run(broker).error is not None, "until somebody has looked"
+    Held(DATASET, broker.log).lift(TABLE)
+    report = run(broker, limit=1000)
+    assert report.error is None and report.counts.deleted == 0 and live(broker, DATASET) == 40
+
+
+def test_a_key_of_another_source_is_not_deleted(table: Any, tmp_path: Path) -> None:
+    path, make = table
+    city.put(path, *(city.resident(number, NOW) for number in range(5)))
+    other = city.county(tmp_path, "371521")
+    city.put(other, city.resident(50, NOW))
+    broker = make()
+    for report in broker.runner(DATASET, broker.mappings()).run(7):
+        assert report.error is None
+    city.put(other, city.resident(3, NOW.replace(microsecond=0).replace(year=NOW.year)))
+    remove(path, 3)
+    later = city.resident(3, NOW)
+    later["gxsj"] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - 3600))
+    city.put(other, later)
+    for _ in range(2):
+        broker.runner(DATASET, broker.mappings()).run(7)
+    assert live(broker, DATASET) == 6
+
+
+# files
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    opened: list[Broker] = []
+
+    def make(full: bool = False) -> Broker:
+        if full:
+            schemas = use_key_diff(
+                tmp_path,
+                "mz/subsistence_allowance.avsc",
+                "mz_subsistence_allowance",
+                ("deletes: none", "deletes: key_diff"),
+                ("  kind: csv", "  kind: csv\n  full: true"),
+            )
+            made = Broker(city.settings(tmp_path, schemas=schemas))
+        else:
+            city.use_mapping(tmp_path, "mz_subsistence_allowance")
+            made = Broker(city.settings(tmp_path))
+        opened.append(made)
+        return made
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def content(*lines: str) -> str:
+    return "\r\n".join((HEADER, *lines, ""))
+
+
+def test_a_whole_file_deletes_what_it_does_not_have(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files(full=True)
+    drop(tmp_path, content(*(line(n) for n in range(10))), "2026-01.csv")
+    assert run(broker, ALLOWANCE, 3).counts.appended == 10
+    drop(tmp_path, content(*(line(n) for n in range(2, 12))), "2026-02.csv")
+    report = run(broker, ALLOWANCE, 3)
+    assert (report.counts.appended, report.counts.deleted) == (2, 2)
+    assert live(broker, ALLOWANCE) == 10
+    again = run(broker, ALLOWANCE, 3, again=True)
+    assert (again.counts.appended, again.counts.deleted) == (0, 0), "the newest file counts alone"
+    drop(tmp_path, content(line(5, 月保障金="1.00", 更新时间="2026/01/01 08:00")), "2026-03.csv")
+    report = run(broker, ALLOWANCE, 3)
+    assert (report.counts.appended, report.counts.deleted) == (1, 9), "it is the whole, as it is"
+
+
+def test_a_whole_file_that_lacks_too_much_is_not_taken(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files(full=True)
+    drop(tmp_path, content(*(line(n) for n in range(60))), "2026-01.csv")
+    run(broker, ALLOWANCE)
+    drop(tmp_path, content(*(line(n) for n in range(5))), "2026-02.csv")
+    assert run(broker, ALLOWANCE).error is not None and live(broker, ALLOWANCE) == 60
+    report = run(broker, ALLOWANCE, allow=["mz_dibao"])
+    assert report.counts.deleted == 55 and live(broker, ALLOWANCE) == 5
+
+
+def test_full_and_key_diff_go_together(files: Callable[..., Broker], tmp_path: Path) -> None:
+    files(full=True)
+    change_mapping(tmp_path, "mz_subsistence_allowance", ("  full: true\n", ""))
+    broker = Broker(city.settings(tmp_path, schemas=tmp_path / "schemas"))
+    with pytest.raises(MappingError, match="go together"):
+        broker.mappings()
+    broker.close()
+
+
+@pytest.mark.parametrize("name", ["低保.更正.csv", "低保-更正1.csv", "低保.corrected.csv"])
+def test_a_corrected_file_replaces_what_it_corrects(
+    files: Callable[..., Broker], tmp_path: Path, name: str
+) -> None:
+    broker = files()
+    wrong = line(3, 致困原因="因故")
+    drop(tmp_path, content(*(line(n) for n in range(3)), wrong, "x"), "低保.csv")
+    drop(tmp_path, content(*(line(n) for n in range(10, 15))), "别的.csv")
+    report = run(broker, ALLOWANCE)
+    assert report.counts.appended == 8 and len(entries(broker, ALLOWANCE)) == 2
+    # one line less, one mended, one with an older time of change and another amount
+    amended = line(2, 月保障金="9.00", 更新时间="2025/12/05 10:00")
+    drop(tmp_path, content(line(0), amended, line(3)), name)
+    report = run(broker, ALLOWANCE)
+    assert (report.counts.appended, report.counts.deleted) == (2, 1)
+    assert live(broker, ALLOWANCE) == 8 and entries(broker, ALLOWANCE) == []
+    drop(tmp_path, content(line(0)), "低保.更正2.csv")
+    report = run(broker, ALLOWANCE)
+    assert (report.counts.appended, report.counts.deleted) == (0, 2)
+    assert live(broker, ALLOWANCE) == 6
+
+
+def test_a_line_that_another_file_repeats_is_that_files_too(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files()
+    drop(tmp_path, content(line(1), line(2)), "a.csv")
+    run(broker, ALLOWANCE)
+    drop(tmp_path, content(line(2)), "b.csv")
+    run(broker, ALLOWANCE)
+    drop(tmp_path, content(line(1)), "a.更正.csv")
+    assert run(broker, ALLOWANCE).counts.deleted == 0 and live(broker, ALLOWANCE) == 2
+
+
+def test_a_correction_of_a_file_that_could_not_be_read(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files()
+    drop(tmp_path, "错,误\r\n1,2\r\n", "低保.csv")
+    assert run(broker, ALLOWANCE).error is not None
+    drop(tmp_path, content(line(1)), "低保.更正.csv")
+    report = run(broker, ALLOWANCE)
+    assert report.error is None and live(broker, ALLOWANCE) == 1
+
+
+def test_a_correction_of_nothing_waits_for_its_name(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files()
+    drop(tmp_path, content(line(1)), "低保.更正.csv")
+    run(broker, ALLOWANCE)
+    (entry,) = entries(broker, ALLOWANCE)
+    assert entry.reason == "replaces_nothing" and live(broker, ALLOWANCE) == 0
+    drop(tmp_path, content(line(1), line(2)), "低保.csv")
+    run(broker, ALLOWANCE)
+    assert live(broker, ALLOWANCE) == 1
+
+
+def test_files_of_one_name_in_two_folders_are_two(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    files()
+    change_mapping(tmp_path, "mz_subsistence_allowance", ("dibao/*.csv", "dibao/*/*.csv"))
+    for number, town in enumerate(("甲", "乙")):
+        (tmp_path / "sources" / "minzheng" / "dibao" / town).mkdir(parents=True)
+        drop(tmp_path, content(line(number)), f"{town}/低保.csv")
+    broker = Broker(city.settings(tmp_path))
+    run(broker, ALLOWANCE)
+    assert live(broker, ALLOWANCE) == 2
+    drop(tmp_path, content(line(7)), "甲/低保.更正.csv")
+    assert run(broker, ALLOWANCE).counts.deleted == 1 and live(broker, ALLOWANCE) == 2
+    broker.close()
+
+
+def test_rows_behind_and_what_was_read(files: Callable[..., Broker], tmp_path: Path) -> None:
+    broker = files()
+    drop(tmp_path, content(line(1), line(2)), "a.csv")
+    ((_, before),) = [pair for pair in broker.standings() if pair[1].source == "mz_dibao"]
+    assert (before.state, before.behind) == ("new", 2)
+    run(broker, ALLOWANCE)
+    ((_, after),) = [pair for pair in broker.standings() if pair[1].source == "mz_dibao"]
+    assert (after.state, after.behind, after.status.rows) == ("idle", 0, 2)
+    assert after.status.last_row and after.status.last_success
+
+
+# row ids
+
+
+ROW_IDS = (("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"), ("ignore: [bz]", "ignore: []"))
+
+
+def rows_by_id(folder: Path) -> Path:
+    city.use_mapping(folder)
+    change_mapping(folder, "ga_resident_base", *ROW_IDS)
+    return city.county(folder, "371502")
+
+
+def rekey(path: Path, old: int, new: int, minutes: int, row: str = "") -> None:
+    """A row gets another ID number, and says so in its time of change."""
+    later = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 60 * minutes))
+    with sqlite3.connect(path) as db:
+        changed = db.execute(
+            "UPDATE t_rkxx SET gmsfhm = ?, gxsj = ? WHERE gmsfhm = ? AND (? = '' OR bz = ?)",
+            (city.resident(new, NOW)["gmsfhm"], later, city.resident(old, NOW)["gmsfhm"], row, row),
+        )
+        assert changed.rowcount == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+def test_a_row_whose_key_changed_leaves_nothing_behind(tmp_path: Path, limit: int) -> None:
+    path = rows_by_id(tmp_path)
+    city.put(path, *(city.resident(n, NOW, bz=str(n)) for n in range(6)))
+    with city.city(tmp_path) as broker:
+        run(broker, limit=limit)
+        rekey(path, 1, 101, 5)
+        report = run(broker, limit=limit)
+        assert (report.counts.appended, report.counts.deleted) == (1, 1)
+        assert live(broker, DATASET) == 6
+        assert run(broker, limit=limit).counts.unchanged >= 6, "read again, nothing is new"
+        assert live(broker, DATASET) == 6
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+def test_two_rows_that_change_keys_in_a_ring(tmp_path: Path, limit: int) -> None:
+    path = rows_by_id(tmp_path)
+    city.put(path, *(city.resident(n, NOW, bz=f"r{n}") for n in range(4)))
+    with city.city(tmp_path) as broker:
+        run(broker, limit=limit)
+        rekey(path, 1, 900, 5)
+        rekey(path, 2, 1, 6)
+        rekey(path, 900, 2, 7)
+        run(broker, limit=limit)
+        assert live(broker, DATASET) == 4
+        held = {
+            broker.sealer.open("collected.ga.resident_base", key, value).body
+            for key, value in recompute.newest(broker, "collected.ga.resident_base").items()
+        }
+        assert len(held) == 4
+        for number in (1, 2):
+            gone = city.resident(number, NOW)["gmsfhm"].encode()
+            assert sum(gone in body for body in held) == 1
+
+
+def test_a_deleted_row_whose_key_changed(tmp_path: Path) -> None:
+    path = rows_by_id(tmp_path)
+    city.put(path, city.resident(1, NOW, bz="r"))
+    with city.city(tmp_path) as broker:
+        run(broker)
+        rekey(path, 1, 101, 5)
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE t_rkxx SET zxbz = '1'")
+        run(broker)
+        assert live(broker, DATASET) == 0
+
+
+def test_a_row_id_that_two_rows_have(tmp_path: Path) -> None:
+    path = rows_by_id(tmp_path)
+    city.put(path, city.resident(1, NOW, bz="r"), city.resident(2, NOW, bz="r"))
+    with city.city(tmp_path) as broker:
+        assert run(broker).counts.quarantined == 2
+        assert {entry.reason for entry in entries(broker, DATASET)} == {"duplicate_row_id"}
+
+
+def test_row_ids_that_are_stated_later(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    path = city.county(tmp_path, "371502")
+    city.put(path, *(city.resident(n, NOW, bz=f"r{n}") for n in range(3)))
+    with city.city(tmp_path) as broker:
+        run(broker)
+    change_mapping(tmp_path, "ga_resident_base", *ROW_IDS)
+    with city.city(tmp_path) as broker:
+        assert run(broker).counts.unchanged == 3
+        rekey(path, 1, 101, 5)
+        assert run(broker).counts.deleted == 1 and live(broker, DATASET) == 3
+
+
+def test_unread_files_wait_until_they_are_whole(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path, "mz_subsistence_allowance")
+    drop(tmp_path, content(line(1)), "a.csv")
+    os.utime(tmp_path / "sources" / "minzheng" / "dibao" / "a.csv")
+    with city.city(tmp_path, settle_seconds=60) as broker:
+        assert run(broker, ALLOWANCE).counts.rows == 0

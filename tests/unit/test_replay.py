@@ -1,0 +1,316 @@
+"""Replay of what was set aside, and the honest state of every source."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.bootstrap import Broker
+from broker.errors import MappingError, PositionMoved
+from broker.log.interface import Append, Batch
+from connectors.cells import pack, unpack
+from connectors.runner import Turn
+from connectors.standing import standing
+from connectors.status import Status
+from tests import city
+from tests.faults.bad import ALLOWANCE, HEADER, NOW, drop, entries, line, live
+
+DATASET = "ga.resident_base"
+COUNTY = "ga_t_rkxx-371502"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    city.use_mapping(tmp_path)
+    city.county(tmp_path, "371502")
+    with city.city(tmp_path) as found:
+        yield found
+
+
+def codes(folder: Path, old: str, new: str, name: str = "ga_resident_base") -> None:
+    """Change a mapping's text."""
+    file = folder / "mappings" / f"{name}.yaml"
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), "utf-8")
+
+
+def replayed(broker: Broker, dataset: str = DATASET, reason: str = "") -> dict[str, int]:
+    reports = broker.replay(dataset).run(reason)
+    names = ("collected", "overtaken", "wrong", "lost")
+    return {name: sum(getattr(one, name) for one in reports) for name in names}
+
+
+def test_what_is_right_now_is_collected_and_leaves_the_quarantine(
+    broker: Broker, tmp_path: Path
+) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, *(city.resident(n, NOW, xb="男" if n < 2 else "1") for n in range(4)))
+    city.put(path, city.resident(9, NOW, csrq="20019931"))
+    (report,) = city.collect(broker)
+    assert report.counts.quarantined == 3
+    assert replayed(broker) == {"collected": 0, "overtaken": 0, "wrong": 3, "lost": 0}
+    assert len(entries(broker, DATASET)) == 3, "as they were"
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    assert replayed(broker, reason="other") == dict.fromkeys(
+        ("collected", "overtaken", "wrong", "lost"), 0
+    )
+    assert replayed(broker) == {"collected": 2, "overtaken": 0, "wrong": 1, "lost": 0}
+    assert live(broker, DATASET) == 4
+    (left,) = entries(broker, DATASET)
+    assert left.reason == "impossible_date"
+    assert replayed(broker)["collected"] == 0
+    (report,) = broker.runner(DATASET, broker.mappings()).run(7, again=True)
+    assert (report.counts.unchanged, report.counts.waiting) == (4, 1)
+
+
+def test_a_row_that_was_mended_at_the_source_is_not_undone(broker: Broker, tmp_path: Path) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW, xm="旧", xb="男"))
+    city.collect(broker)
+    city.put(path, city.resident(1, NOW, xm="新", xb="1"))
+    city.collect(broker)
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    assert replayed(broker) == {"collected": 0, "overtaken": 1, "wrong": 0, "lost": 0}
+    assert entries(broker, DATASET) == []
+    ((key, sealed),) = [
+        (one.key, one.value)
+        for part in range(4)
+        for one in broker.log.read("collected.ga.resident_base", part, 0, 9)
+    ]
+    assert "新".encode() in broker.sealer.open("collected.ga.resident_base", key, sealed).body
+
+
+def test_two_rows_of_one_key_are_not_decided_by_a_replay(broker: Broker, tmp_path: Path) -> None:
+    with sqlite3.connect(city.county(tmp_path, "371502")) as db:
+        for name in ("甲", "乙"):
+            city.add(db, city.resident(1, NOW, xm=name))
+    city.collect(broker)
+    assert replayed(broker)["wrong"] == 2 and live(broker, DATASET) == 0
+
+
+def test_wrong_in_another_way_is_another_entry(broker: Broker, tmp_path: Path) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW, xb="男", csrq="20019931"))
+    city.collect(broker)
+    assert [one.reason for one in entries(broker, DATASET)] == ["unknown_code"]
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    assert replayed(broker)["wrong"] == 1
+    assert [one.reason for one in entries(broker, DATASET)] == ["impossible_date"]
+
+
+def test_lines_of_a_file_and_those_that_nothing_is_left_of(broker: Broker, tmp_path: Path) -> None:
+    city.use_mapping(tmp_path, "mz_subsistence_allowance")
+    lines = [HEADER, line(1, 致困原因="因故"), "x,y", line(2)]
+    drop(tmp_path, "\r\n".join((*lines, "")), "低保.csv")
+    city.collect(broker, ALLOWANCE)
+    codes(tmp_path, "因病: ", "因故: illness, 因病: ", "mz_subsistence_allowance")
+    assert replayed(broker, ALLOWANCE) == {"collected": 1, "overtaken": 0, "wrong": 0, "lost": 1}
+    assert live(broker, ALLOWANCE) == 2
+    drop(tmp_path, "\r\n".join((HEADER, line(2), "")), "低保.更正.csv")
+    (report,) = city.collect(broker, ALLOWANCE)
+    assert report.counts.deleted == 1, "what was replayed is still of its file"
+    assert entries(broker, ALLOWANCE) == []
+
+
+def test_a_record_that_the_relay_could_not_share(broker: Broker, tmp_path: Path) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, *(city.resident(n, NOW) for n in range(3)))
+    city.collect(broker)
+    outcome = city.grant(broker, "a", "name sex")
+    seen = broker.sealer.open
+    broken = iter(range(1))
+
+    def once(topic: str, key: bytes, sealed: bytes) -> Any:
+        opened = seen(topic, key, sealed)
+        if topic.startswith("collected.") and next(broken, None) is not None:
+            return opened._replace(body=opened.body[:-1])
+        return opened
+
+    broker.sealer.open = once  # type: ignore[method-assign]
+    city.relay(broker)
+    assert [one.source for one in entries(broker, DATASET)] == ["relay"]
+    assert len(city.shown(broker, outcome)) == 2
+    assert replayed(broker) == {"collected": 1, "overtaken": 0, "wrong": 0, "lost": 0}
+    city.relay(broker)
+    assert len(city.shown(broker, outcome)) == 3 and entries(broker, DATASET) == []
+    assert replayed(broker)["collected"] == 0
+
+
+def test_a_replay_begins_anew_where_a_runner_came_between(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW, xb="男"))
+    city.collect(broker)
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    commit, met = Turn.commit, []
+
+    def between(turn: Turn, batch: Batch) -> None:
+        if not met:
+            met.append(1)
+            city.put(path, city.resident(1, NOW, xm="抢先"))
+            with city.city(tmp_path) as other:
+                city.collect(other)
+        commit(turn, batch)
+
+    replay = broker.replay(DATASET)
+    monkeypatch.setattr(Turn, "commit", between)
+    (report,) = replay.run()
+    assert (report.collected, report.overtaken) == (0, 1)
+
+
+def test_the_run_that_began_last_has_the_turn(broker: Broker) -> None:
+    broker.log.create_topics({"t": 1})
+    first, second = Turn("d", broker.log), Turn("d", broker.log)
+    first.commit(Batch(appends=[Append("t", 0, b"1", b"")]))
+    with pytest.raises(PositionMoved):
+        second.commit(Batch(appends=[Append("t", 0, b"2", b"")]))
+    third = Turn("d", broker.log)
+    third.commit(Batch(appends=[Append("t", 0, b"3", b"")]))
+    with pytest.raises(PositionMoved):
+        first.commit(Batch(appends=[Append("t", 0, b"4", b"")]))
+    third.commit(Batch(appends=[Append("t", 0, b"5", b"")]))
+    assert [one.key for one in broker.log.read("t", 0, 0, 9)] == [b"1", b"3", b"5"]
+
+
+cells = st.dictionaries(
+    st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.binary()
+    | st.floats(allow_nan=False)
+    | st.decimals(allow_nan=False)
+    | st.dates()
+    | st.times()
+    | st.datetimes()
+    | st.uuids()
+    | st.timedeltas(),
+    max_size=4,
+)
+
+
+@given(found=cells)
+def test_cells_keep_their_types(found: dict[str, Any]) -> None:
+    again = unpack(pack(found))
+    for name, value in found.items():
+        assert again[name] == value and type(again[name]) is type(value)
+
+
+def test_cells_of_other_types_are_text() -> None:
+    kept = {"a": Decimal("1.50"), "b": date(2020, 1, 2), "c": UUID(int=3)}
+    assert unpack(pack(kept)) == kept
+    assert unpack(pack({"x": frozenset()})) == {"x": "frozenset()"}
+
+
+# states
+
+
+def states(broker: Broker) -> dict[str, str]:
+    return {one.source: one.state for dataset, one in broker.standings() if dataset == DATASET}
+
+
+def test_a_source_that_disappears_is_told_and_comes_back(broker: Broker, tmp_path: Path) -> None:
+    other = city.county(tmp_path, "371521")
+    city.put(city.county(tmp_path, "371502"), city.resident(1, NOW))
+    city.put(other, city.resident(2, NOW))
+    city.collect(broker)
+    away = other.rename(tmp_path / "away")
+    reports = {one.source: one for one in city.collect(broker)}
+    lost = reports["ga_t_rkxx-371521"].error
+    assert lost is not None and "disappeared" in lost.what and "forget" in lost.mend
+    assert reports[COUNTY].error is None
+    assert states(broker) == {COUNTY: "idle", "ga_t_rkxx-371521": "failed"}
+    city.put(away, city.resident(3, NOW))
+    away.rename(other)
+    assert all(one.error is None for one in city.collect(broker))
+    assert states(broker)["ga_t_rkxx-371521"] == "idle" and live(broker, DATASET) == 3
+
+
+def test_where_every_file_is_away(broker: Broker, tmp_path: Path) -> None:
+    city.put(city.county(tmp_path, "371502"), city.resident(1, NOW))
+    city.collect(broker)
+    city.county(tmp_path, "371502").unlink()
+    reports = city.collect(broker)
+    said = {report.error.what for report in reports if report.error}
+    assert said == {"no file matches gongan/t_rkxx-*.db", "the source has disappeared"}
+    assert states(broker) == {COUNTY: "failed"}
+
+
+def test_a_file_that_is_cut_off_while_it_is_read(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, *(city.resident(n, NOW + timedelta(seconds=n)) for n in range(30)))
+    from connectors.sql import SqlTable
+
+    page, count = SqlTable._page, []
+
+    def cut(self: SqlTable, *words: Any) -> Any:
+        count.append(1)
+        if len(count) == 3:
+            path.write_bytes(b"not a database any more")
+        return page(self, *words)
+
+    whole = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlTable, "_page", cut)
+        (report,) = city.collect(broker, limit=5)
+    assert report.error is not None and states(broker) == {COUNTY: "failed"}
+    assert live(broker, DATASET) == 10
+    path.write_bytes(whole)
+    (report,) = city.collect(broker, limit=5)
+    assert report.error is None and live(broker, DATASET) == 30
+    assert states(broker) == {COUNTY: "idle"}
+
+
+def test_a_mapping_that_is_wrong_stops_no_other(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path, "ga_resident_base", "mz_subsistence_allowance")
+    city.put(city.county(tmp_path, "371502"), city.resident(1, NOW))
+    codes(tmp_path, "kind: csv", "kind: fax", "mz_subsistence_allowance")
+    told: list[str] = []
+    with city.city(tmp_path, poll_seconds=1) as broker:
+        with pytest.raises(MappingError):
+            broker.mappings()
+        stop = threading.Event()
+
+        def tell(words: str) -> None:
+            told.append(words)
+            if len(told) == 2:  # the turn in between has read the other
+                stop.set()
+
+        role = broker.connect_role(tell)
+        role.run(stop)
+        role.close()
+        assert "fax" not in told[0] and "source.kind" in told[0]
+        codes(tmp_path, "kind: fax", "kind: csv", "mz_subsistence_allowance")
+        assert live(broker, DATASET) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "held", "there", "state"),
+    [
+        (None, "", True, "new"),
+        (Status("idle", last_run="2026-01-01T11:59:00+00:00"), "", True, "idle"),
+        (Status("running", last_run="2026-01-01T11:59:00+00:00"), "", True, "running"),
+        (Status("running", last_run="2026-01-01T11:00:00+00:00"), "", True, "stalled"),
+        (Status("idle", last_run="2026-01-01T11:00:00+00:00"), "", True, "stalled"),
+        (Status("failed", last_run="2026-01-01T11:00:00+00:00"), "", True, "failed"),
+        (Status("idle", last_run="2026-01-01T11:59:00+00:00"), "", False, "failed"),
+        (Status("idle", last_run="2026-01-01T11:59:00+00:00"), "paused", True, "paused"),
+        (Status("failed", last_run="2026-01-01T11:59:00+00:00"), "30 100", True, "failed"),
+    ],
+)
+def test_states(status: Status | None, held: str, there: bool, state: str) -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert standing(status, held, there, now, timedelta(minutes=15))[0] == state
