@@ -289,7 +289,7 @@ def test_every_pull_is_recorded_and_stays(web: Served) -> None:
     for statement in (update(pull).values(records=0), delete(pull)):
         with pytest.raises(StoreError), web.broker.store.writing() as connection:
             connection.execute(statement)
-    assert len(web.broker.pulls.newest(50)) == len(found)
+    assert web.broker.pulls.newest(50)[-len(found) :] == found
 
 
 def test_the_registry_knows_ones_own_subjects_alone(web: Served) -> None:
