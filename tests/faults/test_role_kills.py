@@ -116,7 +116,8 @@ def test_a_relay_killed_at_every_step(tmp_path: Path) -> None:
                 until(lambda: all(broker.life.caught_up(one.share.id) == 4 for one in written))
             broker.life.advance()
             assert [ends(broker, one.share.topic) for one in written] == [PEOPLE] * len(written)
-        change(tmp_path, 1, range(0, PEOPLE, 2), xm="新")
+        change(tmp_path, 1, range(0, PEOPLE, 4), xm="新")
+        change(tmp_path, 1, range(2, PEOPLE, 4), zxbz="1")
         city.collect(broker, limit=1_000)
         for step in ("read", "append", "commit"):
             kill_at(tmp_path, "relay", step)
