@@ -92,6 +92,7 @@ def test_a_new_year_is_not_taken_back(broker: Broker, clock: Clock, tmp_path: Pa
     again = city.grant(broker, "b", "sex")
     city.relay(broker)
     assert len(city.shown(broker, one)) == 7 == len(city.shown(broker, again))
+    assert ordered_year(broker.log, DATASET) == 2027
     clock.now += HOUR
     city.relay(broker)
     assert ends == [broker.log.end(one.share.topic, part) for part in range(4)], "nothing twice"
@@ -145,14 +146,18 @@ def test_what_was_deleted_stays_known_for_its_time(
     real = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600 * 10**9)
     later = (NOW + timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S")
-    city.put(city.county(tmp_path, "371502"), city.resident(2, NOW, gxsj=later, zxbz="1"))
+    city.put(
+        city.county(tmp_path, "371502"),
+        city.resident(2, NOW, gxsj=later, zxbz="1"),
+        *(city.resident(n, NOW, gxsj=later) for n in range(10, 40)),
+    )
     city.collect(broker)
     city.relay(broker)
     broker.controller_role().compact()
     assert one.share
     records = [r for p in range(4) for r in broker.log.read(one.share.topic, p, 0, 100)]
     assert sum(record.value is None for record in records) == 2
-    assert len(city.shown(broker, one)) == 4
+    assert len(city.shown(broker, one)) == 34
     assert all(found.exact for found in compare_all(broker))
 
 
