@@ -5,6 +5,7 @@ The patience is lowered here: half a second, where it is half a minute in earnes
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,25 +19,28 @@ import pytest
 from broker.bootstrap import Broker
 from broker.cli.reconcile import compare_all
 from broker.errors import StoreError
+from broker.sharing.pulls import Pull, Pulls
 from broker.sharing.share import CLOSED, LIVE
 from broker.store import engine
 from tests import city
 from tests.faults.test_full import DATASET, RECORDS, running, small, write
-from tests.serving import until
+from tests.serving import live, served, until
 
 __all__ = ["small"]
 EVENING = datetime(2026, 6, 1, 23, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = engine._on_connect
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Milliseconds for which connections made from now on wait for another's lock."""
+    connect, patience = engine._on_connect, [500]
 
     def connected(connection: Any, record: Any) -> None:
         connect(connection, record)
-        connection.execute("PRAGMA busy_timeout=500")
+        connection.execute(f"PRAGMA busy_timeout={patience[0]}")
 
     monkeypatch.setattr(engine, "_on_connect", connected)
+    return patience
 
 
 @contextmanager
@@ -108,3 +112,33 @@ def test_nothing_unlawful_leaves_and_everything_goes_on(
     assert all(found.exact for found in compare_all(beside))
     for one in (broker, beside):
         one.close()
+
+
+def test_a_right_that_ends_while_the_store_is_waited_for(
+    tmp_path: Path, small: dict[str, Any], patience: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch was lawful when it was read, and is not when the lock is gone."""
+    patience[0] = 10_000
+    now, recording, record = [EVENING], threading.Event(), Pulls.record
+
+    def recorded(self: Pulls, pull: Pull) -> None:
+        recording.set()
+        record(self, pull)
+
+    monkeypatch.setattr(Pulls, "record", recorded)
+    city.use_mapping(tmp_path)
+    write(tmp_path, 0, range(12))
+    with served(tmp_path) as web:
+        for broker in (web.broker, web.role._make.__self__):  # type: ignore[attr-defined]
+            broker.clock = lambda: now[0]
+        city.collect(web.broker)
+        one = live(web.broker, "over", "name", valid_until="2026-06-01")
+        client, answers = web.client("over"), list[httpx2.Response]()
+        asking = threading.Thread(target=lambda: answers.append(client.get(RECORDS)))
+        with locked(tmp_path):
+            asking.start()
+            assert recording.wait(10)
+            now[0] += timedelta(hours=1)
+        asking.join(10)
+        assert answers[0].status_code in (403, 410) and "records" not in answers[0].json()
+        assert len(city.shown(web.broker, one)) == 12
