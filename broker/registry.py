@@ -27,6 +27,10 @@ class Registry:
 
     def schema_id(self, schema: Schema) -> int:
         """The id of this content, given now if it is new."""
+        with self._store.reading() as connection:  # known: nobody has to wait for a writer
+            known = _known_id(connection, schema)
+        if known is not None:
+            return known
         with self._store.writing() as connection:
             return schema_id_in(connection, schema)
 
@@ -48,19 +52,27 @@ class Registry:
 
 def schema_id_in(connection: Connection, schema: Schema) -> int:
     """The id of this content within a transaction of the caller's."""
-    content = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    fingerprint = hashlib.sha256(
-        json.dumps(schema, ensure_ascii=False, sort_keys=True).encode()
-    ).hexdigest()
-    known = connection.execute(
-        select(table.c.id).where(table.c.fingerprint == fingerprint)
-    ).scalar()
+    known = _known_id(connection, schema)
     if known is not None:
-        return int(known)
+        return known
+    content = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
     made = connection.execute(
-        insert(table).values(fingerprint=fingerprint, content=content).returning(table.c.id)
+        insert(table)
+        .values(fingerprint=_fingerprint(schema), content=content)
+        .returning(table.c.id)
     )
     return int(made.scalar_one())
+
+
+def _known_id(connection: Connection, schema: Schema) -> int | None:
+    query = select(table.c.id).where(table.c.fingerprint == _fingerprint(schema))
+    known = connection.execute(query).scalar()
+    return None if known is None else int(known)
+
+
+def _fingerprint(schema: Schema) -> str:
+    text = json.dumps(schema, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def frame(schema_id: int, body: bytes) -> bytes:

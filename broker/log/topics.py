@@ -56,6 +56,15 @@ def share_positions(share: str) -> str:
     return f"{SHARE_POSITIONS}{share}."
 
 
+DOMAIN_MARKS = "domain."
+"""What the names start with under which it is remembered that a domain has got its key."""
+
+
+def domain_mark(domain: str) -> str:
+    """The position that is there once a pseudonym domain has got its key."""
+    return f"{DOMAIN_MARKS}{domain}"
+
+
 def relay_position(dataset: str, partition: int) -> str:
     """The position up to which a partition has been relayed."""
     return f"relay.{dataset}.{partition}"

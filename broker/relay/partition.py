@@ -10,6 +10,7 @@ other. While a yearly pass judges old records anew, the common pass waits.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from broker.errors import LogError
 from broker.log.interface import Log, PositionWrite, Stored
 from broker.log.topics import relay_position, share_positions
 from broker.model import Dataset
@@ -84,11 +85,23 @@ class Partition:
             self._common = Common(0, self._tools.year(), 0)
         else:
             self._common = Common.unpack(committed)
+            self._check_reachable()
         passing = self._log.position(self._pass_name)
         self._passing = Pass.unpack(passing) if passing else None
         self._places, self._last = {}, None
         self._membership = Membership(self._log, self._dataset.id, self._partition)
         self._lander = Lander(self._dataset, self._partition, self._tools.sealer, self._membership)
+
+    def _check_reachable(self) -> None:
+        """A position beyond the end is of another log: what is written up to it would be
+        passed over in silence."""
+        topic = self._dataset.collected_topic
+        if self._common.offset > self._log.end(topic, self._partition):
+            raise LogError(
+                "the relay's position lies beyond the end",
+                where=f"{topic}/{self._partition}",
+                mend="the log is not the one that was relayed: restore it from a backup",
+            )
 
     def _learn_places(self, shares: Sequence[Share]) -> None:
         known = {share.id for share in shares}

@@ -7,15 +7,21 @@ record key is destroyed, then the share is CLOSED. Each step may be done twice.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from broker.catalog import Catalog
 from broker.keyring import Keyring
-from broker.log.interface import Log
-from broker.log.topics import SHARE_POSITIONS, share_positions, shared_topic
+from broker.log.interface import Batch, Log, PositionWrite
+from broker.log.topics import (
+    DOMAIN_MARKS,
+    SHARE_POSITIONS,
+    domain_mark,
+    share_positions,
+    shared_topic,
+)
 from broker.sharing.domains import stored_generations
 from broker.sharing.share import CLOSED, CLOSING, JOINED, LIVE, OPENING, keyed_domain
 from broker.store.engine import Store
@@ -57,22 +63,26 @@ class Life:
         if all(shared_topic(dataset, name) in topics for name, dataset, _ in self._in(OPENING)):
             return
         with self._store.writing() as connection:
-            used = _domains_in_use(connection, topics)
+            marks = self._log.positions(DOMAIN_MARKS)
             fresh = [
                 (name, dataset, domain)
                 for name, dataset, domain in _in(connection, OPENING)
                 if shared_topic(dataset, name) not in topics
             ]
             # keys are made for what is new; a key that was there and is lost is an error
-            domains = {domain for _, _, domain in fresh if domain}
-            for domain in domains & used:
+            domains = sorted({domain for _, _, domain in fresh if domain})
+            unmarked = [domain for domain in domains if domain_mark(domain) not in marks]
+            for domain in set(domains) - set(unmarked):
                 self._keyring.key(f"pseudonym.{domain}")
             self._keyring.ensure_all(
                 [
-                    *(f"pseudonym.{domain}" for domain in sorted(domains - used)),
+                    *(f"pseudonym.{domain}" for domain in unmarked),
                     *(f"share.{name}" for name, _, _ in fresh),
                 ]
             )
+            if unmarked:
+                made = [PositionWrite(domain_mark(one), None, b"made") for one in unmarked]
+                self._log.commit(Batch(positions=made))
             self._log.create_topics(
                 {
                     shared_topic(dataset, name): self._catalog.dataset(dataset).partitions
@@ -155,16 +165,6 @@ class Life:
             known = stored_generations(connection)
         if not used and domain not in {keyed_domain(*one) for one in known.items()}:
             self._keyring.destroy(f"pseudonym.{domain}")
-
-
-def _domains_in_use(connection: Connection, topics: Mapping[str, int]) -> set[str]:
-    """The domains whose key exists: some share in them has had its topic."""
-    query = select(shares.c.id, shares.c.dataset, shares.c.domain, shares.c.state)
-    return {
-        row.domain
-        for row in connection.execute(query)
-        if row.state != OPENING or shared_topic(row.dataset, row.id) in topics
-    }
 
 
 def _in(connection: Connection, state: str) -> list[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """One batch after the other of a share, to somebody who may have it.
 
-Law: a batch is read, then the right is asked, then the pull is recorded, then it leaves.
+Law: a batch is read, then the right is asked, then the pull is recorded, then the right is
+asked once more (recording may have had to wait for the store), then it leaves.
 A share whose topic vanishes while it is read is over, never merely at its end.
 """
 
@@ -113,12 +114,13 @@ class Delivery:
     def _release(
         self, right: Right, kind: str, before: Offsets, after: Offsets, count: int
     ) -> None:
-        """Ask for the right once more, and record that this batch leaves."""
+        """Ask for the right, record that this batch leaves, and ask once more."""
         self._rights.hold(right)
         key, share = right.key, right.share
         self._pulls.record(
             Pull(key.consumer, key.id, share.dataset, share.id, kind, before, after, count)
         )
+        self._rights.hold(right)
         self._emit(RecordsPulled(share.dataset, share.id, key.consumer, kind, count))
 
     @contextmanager

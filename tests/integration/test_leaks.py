@@ -128,6 +128,36 @@ def test_in_shares_only_what_was_decided(tmp_path: Path) -> None:
     assert leaks(copy.read_bytes(), values) == set()
 
 
+def test_of_closed_shares_nothing_is_left(tmp_path: Path) -> None:
+    """First all shares but one are closed, then that one: what only closed shares held in clear
+    stands in no file."""
+    prepared(tmp_path, 80, SEED)
+    with city.city(tmp_path) as broker:
+        collect_all(broker)
+        for name in broker.catalog.datasets:
+            city.relay(broker, name)
+        before = b"".join(files(broker).values())
+        values = {one: item for one, item in needles(broker).items() if leaks(before, {one: item})}
+        kept = {
+            one.grant.id: {name for name, effect in one.decision.released.items() if effect == KEEP}
+            for one in broker.sharing.settle()
+            if one.share is not None
+        }
+        shown = set().union(*kept.values())
+        seen = [set(values.values())]
+        assert len(seen[0]) >= 2 and seen[0] <= shown
+        *others, last = sorted(kept, key=lambda name: len(seen[0] & kept[name]))
+        for ended in (others, [last]):
+            for grant in ended:
+                broker.sharing.revoke(grant, "purpose ended")
+            assert len(broker.life.advance()) == len(ended)
+            seen.append(leaks(b"".join(files(broker).values()), values))
+        assert seen[0] > seen[1] == seen[0] & kept[last] != set()
+        assert seen[2] == set()
+        assert leaks(broker.telemetry.metrics(), values) == set()
+        assert not [name for name in broker.log.topics() if name.startswith("shared.")]
+
+
 def test_the_scan_sees_an_unsealed_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sealer, "seal", lambda self, topic, key, schema_id, body: body)
     monkeypatch.setattr(Sealer, "open", lambda self, topic, key, sealed: Opened(0, sealed))

@@ -1,5 +1,6 @@
-"""A year of the path against a model: sources change, grants end and come back, the policy
-narrows and widens, processes start again, a new year comes; all at random.
+"""A year of the path against a model: residents move and get other ID numbers, grants end and
+come back, the policy narrows and widens, processes start again, a new year comes, superseded
+versions go; all at random.
 
 At every moment what a consumer may read is within today's decision; whenever the relay has
 caught up, every grant's share is exactly what deciding and masking the true rows anew gives,
@@ -10,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from broker.cli.reconcile import compare_all
 from broker.errors import GrantError
 from broker.policy.compare import within
 from broker.policy.impact import changes
+from broker.policy.rows import admits
 from broker.sharing.share import LIVE
 from tests import city
+from tests.laws import test_path_model as path
 from tests.laws.test_path_model import Model, expected, ordered
 
 FLOOR = 20
@@ -31,13 +34,39 @@ ITEMS = ("id_no sex", "name division_code", "hukou_addr name", "birth_date sex",
 seen: Counter[str] = Counter()
 
 
+class Residents(Model):
+    """The counties' residents, some of whom get another ID number."""
+
+    def step(self) -> None:
+        before = Counter(path.seen)
+        chance = self.draw.random()
+        if self.here and chance < 0.1:
+            self.rekey()
+        elif chance < 0.25:
+            self.young()
+        else:
+            super().step()
+        seen.update(path.seen - before)
+
+    def rekey(self) -> None:
+        """The same person under another key: the source deletes one row and has another."""
+        county, row = self._some()
+        self._write(county, {**row, "zxbz": "1", "gxsj": self._later(row)})
+        del self.here[row["gmsfhm"]]
+        self.made += 1
+        born = row["gmsfhm"][6:14]
+        number = city.id_number(self.made, datetime.strptime(born, "%Y%m%d").date())
+        self._write(county, {**row, "gmsfhm": number, "csrq": born, "gxsj": self.tick()})
+        seen["key changed"] += row["gmsfhm"] in self.entries
+
+
 class Year:
     """One city over the year, and what has happened to its grants and its policy."""
 
     def __init__(self, folder: Path, draw: random.Random) -> None:
         self.folder = folder
         self.draw = draw
-        self.model = Model(folder, draw)
+        self.model = Residents(folder, draw)
         self.today = date(2026, 6, 1)
         self.limits: set[str] = set()
         self.states: dict[str, str] = {}
@@ -100,6 +129,7 @@ class Year:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "mine.yaml").write_text(f"rules:\n{rules}" if rules else "rules: []\n")
         broker.sharing.apply(broker.versions.files(broker.today)[0], "a", "b", "r")
+        seen["policy applied"] += 1
         dataset = broker.catalog.dataset(DATASET)
         for one in broker.sharing.decided():
             for change in changes(before[one.grant.id], one.decision, dataset):
@@ -123,6 +153,19 @@ class Year:
         """Superseded versions go; at the end of the year old tombstones would as well."""
         removed = broker.controller_role().compact()
         seen["compacted"] += removed > 0
+
+    def birthdays(self, broker: Broker) -> None:
+        """Of a new year: who enters or leaves what a grant shows, by his age alone."""
+        year = self.today.year
+        converter = broker.converter(broker.mappings()[0])
+        records = [converter.record(row) for row in self.model.live()]
+        for one in broker.sharing.decided():
+            rows = one.decision.rows
+            seen["birthday"] += not one.decision.refused and sum(
+                admits(rows, record, year - 1) != admits(rows, record, year)
+                for record in records
+                if isinstance(record, dict) and rows.scope.holds(record["division_code"])
+            )
 
     def nothing_beyond_the_decision(self, broker: Broker) -> None:
         """At every moment: what may be read is within what is allowed now."""
@@ -189,6 +232,8 @@ def test_at_every_moment_a_share_is_what_the_policy_says(tmp_path: Path, seed: i
         if draw.random() < 0.5:
             year.today = date(year.today.year + 1, 1, 1)
             seen["new year"] += 1
+            with year.opened() as broker:
+                year.birthdays(broker)
     with year.opened() as broker:
         year.exact(broker)
         for stored in broker.sharing.grants():
@@ -199,8 +244,9 @@ def test_at_every_moment_a_share_is_what_the_policy_says(tmp_path: Path, seed: i
 def test_the_interesting_cases_occurred() -> None:
     wanted = (
         "given", "revoked", "suspended", "resumed", "narrower", "wider", "restart", "new year",
-        "partly relayed", "share compared", "kept while the wider opens",
-        "compacted",
+        "partly relayed", "share compared", "kept while the wider opens", "compacted",
+        "policy applied", "insert", "change", "move", "owner changed", "delete", "key changed",
+        "birthday",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"

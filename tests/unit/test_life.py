@@ -394,3 +394,18 @@ def test_a_yearly_pass_that_could_not_be_written_is_made_again(
             city.relay(broker)
         city.relay(broker)
         assert len(city.shown(broker, adults)) == 1
+
+
+def test_a_domain_gets_its_key_although_its_first_share_never_opened(tmp_path: Path) -> None:
+    """Revoked before anybody had made its topic: what opens next in the domain is new."""
+    people(tmp_path)
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "id_no", tier=Level.L2)
+        assert one.share and one.share.domain
+        broker.sharing.revoke(one.grant.id, "r")
+        broker.life.close()
+        again = city.grant(broker, "b", "id_no", tier=Level.L2)
+        assert again.share and again.share.domain == one.share.domain
+        city.relay(broker)
+        assert recompute.held(broker, again) == recompute.wanted(broker, again) != {}
