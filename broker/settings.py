@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         10, ge=1, description="how long a following connector waits before it reads again"
     )
     stalled_seconds: int = Field(
-        900, ge=1, description="how long a source may be silent before it is called stalled"
+        900, ge=120, description="how long a source may be silent before it is called stalled"
     )
     relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
 

@@ -60,6 +60,11 @@ class Counts:
     stale: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def news(self) -> int:
+        """How many rows were not known before."""
+        return self.appended + self.deleted + self.quarantined
+
     def add(self, other: "Counts") -> None:
         """Add another batch's counts."""
         for name in (

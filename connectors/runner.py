@@ -27,6 +27,8 @@ from connectors.status import FAILED, IDLE, RUNNING, Status, Statuses
 
 _NOTE = 2.0
 """Seconds between two notes of a source that is being read."""
+_HEARTBEAT = 60.0
+"""Seconds between two notes of a source that has nothing new."""
 POSITION_SCHEMA = 0
 """Schema id in a sealed position: its body is the source's own."""
 
@@ -84,6 +86,8 @@ class Runner:
         self._log = log
         self._sealer = sealer
         self._emit = emit
+        self._written: dict[str, float] = {}
+        self._unwritten: dict[str, list[int]] = {}
         self._held = Held(dataset.id, log)
         self._statuses = Statuses(dataset.id, log, sealer)
 
@@ -187,7 +191,7 @@ class Runner:
             reading.progress(source.name, report.counts)
             if reading.stopped():
                 return
-            if counts.rows and time.monotonic() >= report.note_after:
+            if counts.news and time.monotonic() >= report.note_after:
                 self._note(report, RUNNING)
 
     def _end_whole(
@@ -232,22 +236,32 @@ class Runner:
         return report
 
     def _note(self, report: Report, state: str) -> None:
-        """Leave where a source stands for `shuqiao connect status`."""
+        """Leave where a source stands for `shuqiao connect status`.
+
+        Where a run found nothing new it is noted once a minute: every commit wakes others.
+        """
+        counts, noted = report.counts, report.noted
+        unwritten = self._unwritten.setdefault(report.source, [0, 0])
+        unwritten[0] += counts.rows - noted.rows
+        unwritten[1] += counts.quarantined - noted.quarantined
         before = self._statuses.get(report.source) or Status(state)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        counts, noted = report.counts, report.noted
         status = Status(
             state=state,
             error=str(report.error or ""),
             last_run=now,
             last_success=now if state == IDLE else before.last_success,
-            last_row=now if counts.rows > noted.rows else before.last_row,
-            rows=before.rows + counts.rows - noted.rows,
-            quarantined=before.quarantined + counts.quarantined - noted.quarantined,
+            last_row=now if counts.news > noted.news else before.last_row,
+            rows=before.rows + unwritten[0],
+            quarantined=before.quarantined + unwritten[1],
             stale=counts.stale,
         )
-        self._statuses.put(report.source, status)
         report.noted, report.note_after = replace(counts), time.monotonic() + _NOTE
+        silent = time.monotonic() - self._written.get(report.source, -_HEARTBEAT)
+        if silent >= _HEARTBEAT or status.says_more_than(before):
+            self._statuses.put(report.source, status)
+            self._written[report.source] = time.monotonic()
+            self._unwritten[report.source] = [0, 0]
 
 
 class Turn:

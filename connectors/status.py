@@ -6,7 +6,7 @@ rest, for an error may name a department's file.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from broker.log.interface import Batch, Log, TableWrite
 from broker.log.topics import sources_table
@@ -32,6 +32,13 @@ class Status:
     rows: int = 0
     quarantined: int = 0
     stale: int = 0
+
+    def says_more_than(self, other: "Status") -> bool:
+        """Whether anything differs but when it was, and rows that were known."""
+        same = replace(
+            self, last_run=other.last_run, last_success=other.last_success, rows=other.rows
+        )
+        return same != other
 
 
 class Statuses:

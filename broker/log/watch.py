@@ -10,6 +10,11 @@ from collections.abc import Callable
 POLL = 0.02
 """Seconds between two looks for another process's commit."""
 
+QUIET_POLL = 0.035
+"""The same after a second without any: waking is what an idle process pays for."""
+
+_QUIET = 1.0
+
 _LINGER = 5.0
 """Seconds the thread goes on after the last reader has stopped waiting."""
 
@@ -76,10 +81,13 @@ class Watch:
 
     def _poll(self) -> None:
         idle_since: float | None = None
+        seen, seen_at = self._changes, time.monotonic()
         while True:
-            time.sleep(POLL)
+            time.sleep(POLL if time.monotonic() - seen_at < _QUIET else QUIET_POLL)
             with self._condition:
                 now = time.monotonic()
+                if self._changes != seen:
+                    seen, seen_at = self._changes, now
                 idle_since = None if self._waiting else idle_since or now
                 idle = idle_since is not None and now - idle_since > _LINGER
                 if self._closed or idle:

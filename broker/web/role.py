@@ -120,14 +120,13 @@ class ServeRole:
         ended = threading.Event()
         beating = threading.Thread(target=serving.pulse.run, args=(ended,), name="pulse")
         watching = asyncio.ensure_future(serving.lines.watch())
-        stopping = asyncio.ensure_future(_stop(stop, server))
+        _stop_with(stop, server)
         beating.start()
         try:
             await server.serve([listening])
         finally:
             ended.set()
             watching.cancel()
-            stopping.cancel()
             await asyncio.to_thread(beating.join)
 
     def _context(self) -> ssl.SSLContext | None:
@@ -164,10 +163,14 @@ class ServeRole:
         return end
 
 
-async def _stop(stop: threading.Event, server: Server) -> None:
-    while not stop.is_set():
-        await asyncio.sleep(0.1)
-    server.should_exit = True
+def _stop_with(stop: threading.Event, server: Server) -> None:
+    """Let the server end when `stop` is set."""
+
+    def wait() -> None:
+        stop.wait()
+        server.should_exit = True
+
+    threading.Thread(target=wait, name="serve-stop", daemon=True).start()
 
 
 def _listening(host: str, port: int) -> socket.socket:
