@@ -28,8 +28,8 @@ from tests.bench.towns import DATASET, filled, live
 
 A_SECOND = 1_000
 _COMMITS_A_SECOND = 20
-_SECONDS = 10
-_PEOPLE = 10_000
+_SECONDS = 8
+_PEOPLE = 5_000
 _MARK = re.compile(r"变(\d+)变")
 _PATIENCE = 20.0
 _SETTLED = 3.0

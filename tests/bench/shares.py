@@ -39,11 +39,11 @@ def by_shares() -> dict[str, Any]:
     }
 
 
-def villages_alone(villages: int, records: int = 60_000) -> dict[str, Any]:
+def villages_alone(villages: int, records: int = 40_000) -> dict[str, Any]:
     """The common pass into so many shares; then as many again, opened together, in one pass."""
     with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
         places = _villages(broker, villages)
-        give(broker, places)
+        _open(Path(name), broker, places)
         settle_people(Path(name), records, places)
         city.collect(broker, limit=broker.settings.batch)
         found = _passed(broker, "relay")
@@ -51,15 +51,23 @@ def villages_alone(villages: int, records: int = 60_000) -> dict[str, Any]:
         return found | _passed(broker, "catch_up_together")
 
 
-def villages_nested(villages: int, records: int = 30_000) -> dict[str, Any]:
+def villages_nested(villages: int, records: int = 20_000) -> dict[str, Any]:
     """The same with a share for every town and every county of the villages."""
     with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
         places = _villages(broker, villages)
         scopes = [*places, *_distinct(places, 9), *_distinct(places, 6)]
-        give(broker, scopes)
+        _open(Path(name), broker, scopes)
         settle_people(Path(name), records, places)
         city.collect(broker, limit=broker.settings.batch)
         return {"shares": len(scopes), **_passed(broker, "relay")}
+
+
+def _open(folder: Path, broker: Broker, scopes: list[str]) -> None:
+    """A live share for each scope, before there is any record."""
+    settle_people(folder, 0)
+    city.collect(broker)
+    give(broker, scopes)
+    city.relay(broker)
 
 
 def give(broker: Broker, scopes: list[str], purpose: str = "p") -> None:
@@ -80,9 +88,10 @@ def give(broker: Broker, scopes: list[str], purpose: str = "p") -> None:
 
 def _passed(broker: Broker, name: str) -> dict[str, Any]:
     """One pass up to the end; deciding and opening the shares stands apart."""
-    _, *deciding = measured(lambda: (broker.sharing.settle(), broker.life.provision()))
-    order_year(broker.log, DATASET, broker.today.year)
     shares = partial(broker.sharing.shares, DATASET)
+    opened = broker.sharing.settle, broker.life.provision, shares
+    _, *deciding = measured(lambda: [step() for step in opened])
+    order_year(broker.log, DATASET, broker.today.year)
     dataset = broker.catalog.dataset(DATASET)
     progress: Progress
     progress, *passing = measured(lambda: broker.relay.run_once(dataset, shares))
