@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,25 @@ _CHANGES = 10
 
 
 def idle(seconds: float = 30.0) -> dict[str, Any]:
-    """CPU of each role, in percent of a core, while nothing happens; then of `up`."""
-    with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
-        filled(Path(name), broker, _PEOPLE)
-        live(broker, "reader")
-        found = {"seconds": seconds}
+    """CPU of each role, in percent of a core, while nothing happens; `up` over a city of its
+    own, at the same time."""
+    with ExitStack() as stack:
+        roles: dict[str, Running] = {}
         for names in (APART, ("up",)):
-            with running(Path(name), *names) as roles:
-                time.sleep(_SETTLED)
-                before = {role: cpu_seconds(one.pid) for role, one in roles.items()}
-                time.sleep(seconds)
-                for role, one in roles.items():
-                    used = cpu_seconds(one.pid) - before[role]
-                    found[f"{role}_percent_of_a_core"] = round(used / seconds * 100, 2)
-        return found
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            with city.city(folder) as broker:
+                filled(folder, broker, _PEOPLE)
+                live(broker, "reader")
+            roles |= stack.enter_context(running(folder, *names))
+        time.sleep(_SETTLED)
+        before = {role: cpu_seconds(one.pid) for role, one in roles.items()}
+        time.sleep(seconds)
+        used = {role: cpu_seconds(one.pid) - before[role] for role, one in roles.items()}
+    shares = {role: round(one / seconds * 100, 2) for role, one in used.items()}
+    return {
+        "seconds": seconds,
+        **{f"{role}_percent_of_a_core": share for role, share in shares.items()},
+    }
 
 
 def memory(minutes: float = 10.0) -> dict[str, Any]:
