@@ -6,6 +6,7 @@ Law: rows in, nouns out; nothing is decided here.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -20,7 +21,9 @@ from broker.store.tables import consumer as consumers_table
 from broker.store.tables import grant as grants_table
 
 ACTIVE, SUSPENDED, TERMINATED = "ACTIVE", "SUSPENDED", "TERMINATED"
-"""States of a grant that are given to it; that it is pending or expired follows from the day."""
+EXPIRED = "EXPIRED"
+"""States of a grant that are given to it; that it is pending follows from the day. That its last
+day is over follows too, and is noted: no clock that is set back brings it to life again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,16 @@ def set_state(connection: Connection, grant: str, state: str, reason: str) -> No
     connection.execute(
         update(grants_table).where(grants_table.c.id == grant).values(state=state, reason=reason)
     )
+
+
+def expire(connection: Connection, today: date) -> bool:
+    """Note which grants' last day is over; whether there were any."""
+    done = connection.execute(
+        update(grants_table)
+        .where(grants_table.c.valid_until < today, grants_table.c.state.in_((ACTIVE, SUSPENDED)))
+        .values(state=EXPIRED)
+    )
+    return bool(done.rowcount)
 
 
 def new_id() -> str:

@@ -28,7 +28,7 @@ from broker.sharing import grants as ledger
 from broker.sharing.application import Application
 from broker.sharing.decided import Decided, decide_all
 from broker.sharing.domains import stored_generations
-from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
+from broker.sharing.grants import ACTIVE, EXPIRED, SUSPENDED, TERMINATED
 from broker.sharing.settling import Place, settle
 from broker.sharing.share import (
     LIVE,
@@ -316,11 +316,12 @@ class Sharing:
         return next(one for one in self._outcomes(decided, places) if one.grant.id == grant)
 
     def _settle_in(self, connection: Connection) -> tuple[list[Decided], dict[str, Place]]:
+        expired = ledger.expire(connection, self._today())
         policy = self._versions.active_in(connection, self._today())
         grants = ledger.all_grants(connection, self._catalog)
         decided = decide_all(grants, self._catalog, policy)
         places, changed = settle(connection, self._catalog, decided)
-        if changed:
+        if changed or expired:
             count_up(connection)
         return decided, places
 
@@ -364,7 +365,7 @@ def _refuse_second(grant: Grant, stored: ledger.Stored) -> None:
     if (
         other.consumer.id == grant.consumer.id
         and other.dataset == grant.dataset
-        and stored.state != TERMINATED
+        and stored.state not in (TERMINATED, EXPIRED)
         and other.valid_from <= grant.valid_until
         and grant.valid_from <= other.valid_until
     ):

@@ -69,10 +69,10 @@ def test_a_share_that_had_ended_never_comes_back(broker: Broker, clock: Clock) -
             broker.sharing.readable(over.share.id, "over")
         assert broker.sharing.readable(stays.share.id, "stays").state == LIVE
         assert all(found.exact for found in compare_all(broker))
-    # the day is over for good: also nothing that the wrong hour may have opened is left
-    assert [one.readers for one in broker.sharing.audiences()] == [["stays"]]
-    shared = [name for name in broker.log.topics() if name.startswith("shared.")]
-    assert shared == [stays.share.topic]
+        # the day is over for good: the wrong hour opens nothing for it
+        assert [one.readers for one in broker.sharing.audiences()] == [["stays"]]
+        shared = [name for name in broker.log.topics() if name.startswith("shared.")]
+        assert shared == [stays.share.topic]
 
 
 def test_a_new_year_is_not_taken_back(broker: Broker, clock: Clock, tmp_path: Path) -> None:
