@@ -170,4 +170,18 @@ FAULTS = (
         "        return held\n",
         "the common pass and a catch-up take each other's places",
     ),
+    Fault(
+        "tests/laws/test_source_laws.py::test_a_table_that_is_compared_is_collected_as_it_stands",
+        "connectors/collect.py",
+        "self.met.keys.update(filter(None, keys.values()))",
+        "self.met.keys.update(())",
+        "a mistyped row counts as gone: the good version is withdrawn",
+    ),
+    Fault(
+        "tests/laws/test_source_laws.py::test_rows_with_ids_leave_nothing_under_an_old_key",
+        "connectors/collect.py",
+        "and last not in taken and",
+        "and",
+        "a row that takes over a key loses it to the row that gave it up",
+    ),
 )
