@@ -10,7 +10,7 @@ import pytest
 
 from broker.cli.main import app
 from broker.cli.output import OUTPUT
-from broker.errors import GrantError
+from broker.errors import GrantError, SourceError
 from tests import city
 
 NOW = datetime.now() - timedelta(days=1)
@@ -117,3 +117,44 @@ def test_a_preview_is_json_too(typed: Type) -> None:
     assert len(rows) == 2
     assert {"column", "shape", "item", "becomes"} == set(rows[0]["cells"][0])
     assert city.resident(0, NOW)["gmsfhm"] not in json.dumps(rows)
+
+
+def test_sources_are_held_and_gone_ones_forgotten(tmp_path: Path, typed: Type) -> None:
+    dataset, source = "ga.resident_base", "ga_t_rkxx-371502"
+    states = {one["source"]: one for one in typed("connect", "status")}
+    assert states[source]["state"] == "idle" and states[source]["behind"] == 0
+    city.put(city.county(tmp_path, "371502"), city.resident(77, datetime.now()))
+    assert typed("connect", "status")[0]["behind"] == 1
+    typed("connect", "pause", dataset, source)
+    (report,) = typed("connect", "run", dataset)[dataset]
+    assert report["paused"] and report["rows"] == 0
+    assert typed("connect", "status")[0]["state"] == "paused"
+    typed("connect", "resume", dataset, source)
+    (report,) = typed("connect", "run", dataset)[dataset]
+    assert report["appended"] == 1
+    with pytest.raises(SourceError, match="nothing holds"):
+        typed("connect", "resume", dataset, source)
+    with pytest.raises(SourceError, match="no source"):
+        typed("connect", "pause", dataset, "nobody")
+    with pytest.raises(SourceError, match="a mapping gives"):
+        typed("connect", "forget", dataset, source)
+    city.county(tmp_path, "371521")
+    typed("connect", "run", dataset)
+    city.county(tmp_path, "371521").unlink()
+    reports = typed("connect", "run", dataset)[dataset]
+    assert ["disappeared" in one["error"] for one in reports] == [False, True]
+    typed("connect", "forget", dataset, "ga_t_rkxx-371521")
+    typed("connect", "run", dataset)
+
+
+def test_a_quarantine_is_replayed(tmp_path: Path, typed: Type) -> None:
+    now = datetime.now() - timedelta(hours=1)
+    city.put(city.county(tmp_path, "371502"), city.resident(88, now, xb="男"))
+    typed("connect", "run")
+    assert typed("quarantine", "list")[0]["records"] == 1
+    mapping = tmp_path / "mappings" / "ga_resident_base.yaml"
+    text = mapping.read_text("utf-8")
+    mapping.write_text(text.replace('"1": "1"', '"男": "1", "1": "1"'), "utf-8")
+    (report,) = typed("quarantine", "replay", "ga.resident_base")
+    assert (report["collected"], report["wrong"]) == (1, 0)
+    assert typed("quarantine", "list") == [] and typed("quarantine", "replay") == []
