@@ -18,6 +18,7 @@ from stdnum.cn import ric
 UNDECODABLE = b"\xff\xff"
 """Neither UTF-8 nor GB18030."""
 
+_MISPLACED = re.compile(r"\d{11}|\d{17}[\dX]")
 _FIRST = 12
 """From this row on each kind of mess occurs once, however small the share."""
 
@@ -142,7 +143,7 @@ def spoilt(cells: CELLS, spots: Spots, known: Callable[[str], bool]) -> bool:
         or cells[spots.required] == spots.missing
         or cells[spots.bad_date[0]] == spots.bad_date[1]
         or "\ufffd" in str(cells[spots.undecodable])
-        or re.search(r"\d{11}", str(cells[spots.misplaced])) is not None
+        or _MISPLACED.fullmatch(str(cells[spots.misplaced])) is not None
     )
 
 
