@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from broker.errors import SourceError
 from connectors.samples.mess import CELLS, Spots, spoilt
 from connectors.samples.minzheng import (
     ALLOWANCE,
@@ -88,11 +89,18 @@ class Dropped:
         spots = self._drop.spots
         row = {**cells, spots.updated: at.strftime(spots.updated_format)}
         self._files += 1
-        writer = DropWriter(self._folder / ".new", f"{self._drop.stem}-日间", tuple(row))
-        writer.write([row])
-        writer.close()
-        (written,) = (self._folder / ".new").iterdir()
-        os.replace(written, self._folder / f"{self._drop.stem}-日间-{self._files:04d}.csv")
+        place = self._folder / f"{self._drop.stem}-日间-{self._files:04d}.csv"
+        try:
+            writer = DropWriter(self._folder / ".new", self._drop.stem, tuple(row))
+            writer.write([row])
+            writer.close()
+            os.replace(self._folder / ".new" / f"{self._drop.stem}-0001.csv", place)
+        except OSError as error:
+            raise SourceError(
+                f"a sample drop cannot be written ({error.strerror})",
+                where=str(place.parent),
+                mend="see that there is space",
+            ) from None
         key = self._drop.key_of(row)
         new = key not in self._rows
         if new:

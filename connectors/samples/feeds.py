@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from broker.errors import SourceError
 from connectors.samples import gongan, weijian
 from connectors.samples.mess import CELLS, Spots, spoilt
 
@@ -136,5 +137,11 @@ class Table:
         db.text_factory = lambda data: data.decode("utf-8", "replace")
         try:
             yield db
+        except sqlite3.Error:
+            raise SourceError(
+                "a sample database cannot be read or written",
+                where=str(self._path),
+                mend="see that there is space, and that nothing else holds it",
+            ) from None
         finally:
             db.close()

@@ -23,7 +23,7 @@ EFFECTS = {
     ),
     "4": (r"✓ \[4\] relay-\d", r"relay-\d had every dataset after", r"✓ .*0 differences"),
     "5": (r"✓ \[5\] reconcile: 6 shares",),
-    "6": (r"✓ \[6\] 1 tightened rules", r"✓ \[6\] granted again mz_verify"),
+    "6": (r"✓ \[6\] tightened rules removed: 1", r"✓ \[6\] granted again mz_verify"),
 }
 
 

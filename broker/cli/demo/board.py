@@ -80,7 +80,7 @@ class Board:
         datasets = self._broker.catalog.datasets.values()
         self._tallies = {name: one for name, one in self._tallies.items() if name in topics}
         collected = {one.id: self._count(one.collected_topic) for one in datasets}
-        ends = {one.id: self._places(one.id, one.partitions) for one in datasets}
+        ends = {one.id: places(self._broker, one.id) for one in datasets}
         lag = {name: sum(end - place for end, place in found) for name, found in ends.items()}
         shares = {one.id: one for one in self._broker.sharing.shares()}
         lines: list[Line] = []
@@ -95,10 +95,10 @@ class Board:
                 continue
             records = self._count(share.topic)
             tally = self._tallies.get(share.topic)
-            behind = self._behind(share.id, ends[grant.dataset])
+            left = behind(self._broker, share.id, ends[grant.dataset])
             state = share.state if share.state in (OPENING, LIVE) else stored.state
             changed = tally.changed if tally else 0
-            lines.append(Line(grant.dataset, grant.consumer.id, state, records, behind, changed))
+            lines.append(Line(grant.dataset, grant.consumer.id, state, records, left, changed))
         return Figures(collected, lag, lines)
 
     def _count(self, topic: str) -> int:
@@ -111,24 +111,35 @@ class Board:
         except UnknownTopic:
             return 0  # closed meanwhile
 
-    def _places(self, dataset: str, partitions: int) -> list[tuple[int, int]]:
-        """Of every partition: its end, and how far the relay has come."""
-        log, topic = self._broker.log, self._broker.catalog.dataset(dataset).collected_topic
-        found: list[tuple[int, int]] = []
-        for partition in range(partitions):
-            at = judged(log, dataset, partition)
-            place = at.common.offset if at else 0
-            found.append((max(log.end(topic, partition), place), place))
-        return found
 
-    def _behind(self, share: str, ends: list[tuple[int, int]]) -> int:
-        positions = self._broker.log.positions(share_positions(share))
-        behind = 0
-        for partition, (end, place) in enumerate(ends):
-            own = positions.get(f"{share_positions(share)}{partition}")
-            reached = place if own == JOINED else int.from_bytes(own or b"", "big")
-            behind += end - reached
-        return behind
+def places(broker: Broker, dataset: str) -> list[tuple[int, int]]:
+    """Of every partition of a dataset: its end, and how far the relay has come."""
+    found: list[tuple[int, int]] = []
+    known = broker.catalog.dataset(dataset)
+    for partition in range(known.partitions):
+        at = judged(broker.log, dataset, partition)
+        place = at.common.offset if at else 0
+        found.append((max(broker.log.end(known.collected_topic, partition), place), place))
+    return found
+
+
+def behind(broker: Broker, share: str, ends: Sequence[tuple[int, int]]) -> int:
+    """How many collected records a share has yet to see; `ends` are its dataset's places."""
+    positions = broker.log.positions(share_positions(share))
+    left = 0
+    for partition, (end, place) in enumerate(ends):
+        own = positions.get(f"{share_positions(share)}{partition}")
+        reached = place if own == JOINED else int.from_bytes(own or b"", "big")
+        left += end - reached
+    return left
+
+
+def caught_up(broker: Broker) -> bool:
+    """Whether every share has seen everything that was collected."""
+    ends = {name: places(broker, name) for name in broker.catalog.datasets}
+    if any(end > place for found in ends.values() for end, place in found):
+        return False
+    return not any(behind(broker, one.id, ends[one.dataset]) for one in broker.sharing.shares())
 
 
 def newest(grants: Sequence[Stored]) -> list[Stored]:

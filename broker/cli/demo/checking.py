@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker.bootstrap import Broker
-from broker.cli.demo.stage import Stage
+from broker.cli.demo.stage import Stage, say
 from broker.cli.output import OUTPUT
 from broker.errors import ShuQiaoError
 from broker.relay.reconcile import Comparison
@@ -59,7 +59,7 @@ def compare(broker: Broker, over: Callable[[], bool]) -> Checked:
 def tell(checked: Checked, seconds: float, number: str = "") -> None:
     """The sum in a line."""
     if checked.exact:
-        OUTPUT.say(
+        say(
             f"{number}核对：{len(checked.found)} 个共享、{checked.compared} 条记录，与重算逐键一致"
             f"（{seconds:.1f} 秒）",
             f"{number}reconcile: {len(checked.found)} shares, {checked.compared} records, equal to "
@@ -68,7 +68,7 @@ def tell(checked: Checked, seconds: float, number: str = "") -> None:
         )
         return
     moving = sum(one.moving for one in checked.found)
-    OUTPUT.say(
+    say(
         f"{number}核对：差异 {checked.differences}，变动中 {moving}，"
         f"没来得及比对的共享 {checked.left}（{seconds:.1f} 秒）",
         f"{number}reconcile: {checked.differences} differences, {moving} records moving, "
@@ -87,12 +87,12 @@ def check(stage: Stage) -> None:
         who = readers.get(one.share, one.share)
         state = OUTPUT.text("一致", "equal") if one.exact else f"{len(one.differences)} ≠"
         opening = OUTPUT.text("（追赶中）", " (opening)") if one.opening else ""
-        OUTPUT.say(
+        say(
             f"  {who} · {one.dataset} · {one.compared} 条 · {state}{opening}",
             f"  {who} · {one.dataset} · {one.compared} records · {state}{opening}",
         )
     tell(checked, time.monotonic() - started, "[5] ")
-    OUTPUT.say(
+    say(
         "  为什么要紧：“恰好一次”从不只凭相信；任何时候都可以重算并比对。",
         "  Why it matters: exactly-once is never trusted alone; it can be recomputed at any time.",
     )

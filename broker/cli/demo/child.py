@@ -1,11 +1,12 @@
-"""A role of the demo in a process of its own: `python -m broker.cli.demo.child relay --follow`.
+"""A role of the demo in a process of its own: `python -m broker.cli.demo.child ID relay --follow`.
 
-Law: it is the ordinary command; it ends when the demo that started it is gone, however that
-went.
+Law: it is the ordinary command; it ends when the demo that started it, the process of that
+id, is gone, however that went.
 """
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -21,5 +22,5 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(int(sys.argv.pop(1)),), daemon=True).start()
     main()

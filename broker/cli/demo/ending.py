@@ -11,7 +11,7 @@ from pathlib import Path
 
 from broker.cli.demo.board import newest
 from broker.cli.demo.script import GRANTS, NEIGHBOURS
-from broker.cli.demo.stage import Stage, sign_of, told
+from broker.cli.demo.stage import Stage, say, sign_of, told
 from broker.cli.demo.tighten import loosen
 from broker.cli.output import OUTPUT
 from broker.sharing.application import Application
@@ -35,7 +35,7 @@ def revoke(stage: Stage) -> None:
     live = {(one.grant.consumer.id, one.grant.dataset): (one, share) for one, share in stage.live()}
     chosen = next((live[one] for one in (*_ORDER, *live) if one in live), None)
     if chosen is None:
-        OUTPUT.say(
+        say(
             "没有可撤销的授权了：按 6 重新授权",
             "every grant is revoked already: 6 gives them again",
             sign="○",
@@ -76,7 +76,7 @@ def revoke(stage: Stage) -> None:
     )
     after = _found(broker.settings.log_path, needles)
     current, _ = stage.site.get(grant.consumer.id, path)
-    OUTPUT.say(
+    say(
         f"[1] 已撤销 {grant.consumer.id} 对 {grant.dataset} 的授权：读取权 {told(times, 'right')}"
         f"后消失；HTTP {told(times, 'http')}后回答 {answers['http']}（重新开始则 {current}）",
         f"[1] revoked {grant.consumer.id}'s grant of {grant.dataset}: the right was gone after "
@@ -84,7 +84,7 @@ def revoke(stage: Stage) -> None:
         f"({current} to who begins again)",
         sign=sign_of("right" in times, "http" in times, current == 403),
     )
-    OUTPUT.say(
+    say(
         f"  主题 {told(times, 'topic')}后删除；log.db 和 log.db-wal 里抽查的 {len(needles)} 个值："
         f"之前找到 {before} 个，{told(times, 'wiped')}后 {after} 个；{told(times, 'closed')}"
         "后记录密钥销毁、共享关闭",
@@ -93,7 +93,7 @@ def revoke(stage: Stage) -> None:
         f"its key was destroyed and the share closed after {told(times, 'closed')}",
         sign=sign_of({"topic", "wiped", "closed"} <= times.keys(), not after),
     )
-    OUTPUT.say(
+    say(
         "  为什么要紧：授权终止后，不是“以后不再给”，而是已经写出的副本也不再存在。",
         "  Why it matters: ending a grant is not only giving no more; the copy that was written "
         "is gone as well.",
@@ -116,7 +116,7 @@ def restore(stage: Stage) -> None:
         if outcome.share is not None:
             given[name] = outcome.share.id
     if not given and not loosened:
-        OUTPUT.say(
+        say(
             "[6] 没有要恢复的：没有撤销的授权，也没有收紧的规则",
             "[6] nothing to restore: no grant was revoked, no rule tightened",
             sign="○",
@@ -131,14 +131,14 @@ def restore(stage: Stage) -> None:
         },
     )
     for name in given:
-        OUTPUT.say(
+        say(
             f"[6] 重新授权 {name}：新的共享从头追赶，{told(times, name)}后可读",
             f"[6] granted again {name}: a new share caught up from the start and could be read "
             f"after {told(times, name)}",
             sign=sign_of(name in times),
         )
     if given:
-        OUTPUT.say(
+        say(
             "  为什么要紧：共享是新的主题、新的密钥、新的记录键，与已销毁的副本连不起来。",
             "  Why it matters: it is a new topic with a new key: nothing joins it to the copy "
             "that was destroyed.",

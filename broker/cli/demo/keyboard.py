@@ -77,4 +77,4 @@ class _Lines:
     def _follow(self, handle: int) -> None:
         with open(handle, encoding="utf-8", errors="replace", closefd=False) as typed:
             for line in typed:
-                self._lines.put(line.strip()[:1])
+                self._lines.put(line.strip())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from broker.bootstrap import Broker
-from broker.cli.demo.board import Board
+from broker.cli.demo.board import Board, caught_up
 from broker.cli.demo.checking import compare, tell
 from broker.cli.demo.keyboard import Keyboard, keyboard
 from broker.cli.demo.killing import working
@@ -23,6 +23,7 @@ from broker.cli.demo.screen import Screen
 from broker.cli.demo.site import Site
 from broker.cli.demo.stage import Stage
 from broker.cli.output import OUTPUT
+from broker.errors import ShuQiaoError
 from connectors.samples.day import Day
 from connectors.samples.population import ADULT, Population
 
@@ -82,7 +83,7 @@ def go_on(broker: Broker, population: Population, seed: int) -> None:
             asked.stop.set()
             OUTPUT.say("正在结束 …", "ending …")
             menu.end(_LAST_EFFECT)
-            _settle_down(board, asked)
+            _settle_down(broker, asked)
             processes.stop()
         started = time.monotonic()
         until = started + _LAST_CHECK
@@ -103,28 +104,37 @@ def _play(
     next_change = time.monotonic() + _PACE
     drawn = 0.0
     while not asked.stop.is_set():
-        stage.processes.look()
-        if _STANDBY not in stage.processes.ids() and working(stage):
-            stage.processes.start(_STANDBY)
-        while notes:
-            name, ended, number = notes.pop(0)
-            how = f"kill -{-ended}" if ended < 0 else f"{ended}"
-            screen.note(
-                f"{name} 结束了（{how}），已重新启动：{number}",
-                f"{name} ended ({how}) and was started again: {number}",
-            )
-        now = time.monotonic()
-        if now >= next_change:
-            next_change = max(next_change + _PACE, now)
-            screen.happened(stage.day.next(stage.now()))
-        if now - drawn >= _DRAW:
-            drawn = now
-            screen.show(board.look())
+        try:
+            _supervise(stage, screen, notes)
+            now = time.monotonic()
+            if now >= next_change:
+                next_change = max(next_change + _PACE, now)
+                screen.happened(stage.day.next(stage.now()))
+            if now - drawn >= _DRAW:
+                drawn = now
+                screen.show(board.look())
+        except ShuQiaoError as error:
+            screen.note(str(error), str(error))
+            asked.stop.wait(_PACE)
         typed = keys.read(_KEYS)
         if typed == QUIT:
             asked.ask()
         elif typed:
             menu.choose(typed)
+
+
+def _supervise(stage: Stage, screen: Screen, notes: list[tuple[str, int, int]]) -> None:
+    """Keep the processes going; the second relay comes when the first has the work."""
+    stage.processes.look()
+    if _STANDBY not in stage.processes.ids() and working(stage):
+        stage.processes.start(_STANDBY)
+    while notes:
+        name, ended, number = notes.pop(0)
+        how = f"kill -{-ended}" if ended < 0 else f"{ended}"
+        screen.note(
+            f"{name} 结束了（{how}），已重新启动：{number}",
+            f"{name} ended ({how}) and was started again: {number}",
+        )
 
 
 def _introduce(stage: Stage) -> None:
@@ -143,11 +153,11 @@ def _introduce(stage: Stage) -> None:
     OUTPUT.command(site.curl("grid_dongchangfu", "/v1/datasets/ga.resident_base/records?limit=2"))
 
 
-def _settle_down(board: Board, asked: Asked) -> None:
+def _settle_down(broker: Broker, asked: Asked) -> None:
     """Let what has changed last arrive."""
     until = time.monotonic() + _LAST_CHANGES
     time.sleep(0 if asked.hurry.is_set() else 1.5)  # a connector reads once a second
-    while board.look().behind and time.monotonic() < until and not asked.hurry.is_set():
+    while not (asked.hurry.is_set() or time.monotonic() > until or caught_up(broker)):
         time.sleep(0.1)
 
 

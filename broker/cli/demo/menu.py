@@ -76,6 +76,7 @@ class Menu:
                 continue
             self.doing = number
             try:
+                self._stage.ready()
                 self.offered[number].do(self._stage)
             except ShuQiaoError as error:
                 OUTPUT.say(f"[{number}] {error}", f"[{number}] {error}", sign="✗")

@@ -10,8 +10,7 @@ from typing import Any
 
 from broker.cli.demo.residents import collected_records
 from broker.cli.demo.script import NEIGHBOURS
-from broker.cli.demo.stage import Stage, sign_of, told
-from broker.cli.output import OUTPUT
+from broker.cli.demo.stage import Stage, say, sign_of, told
 from broker.log.topics import partition_of
 from broker.projection.avro import Codec
 from broker.pseudonym import keyed_hash
@@ -51,7 +50,7 @@ class Mover:
         county = _HOME if left == _AWAY else _AWAY
         self._key = self._key or self._collected_key(stage)
         if not (left and self._key):
-            OUTPUT.say("[3] 找不到这位居民", "[3] the resident is not there", sign="✗")
+            say("[3] 找不到这位居民", "[3] the resident is not there", sign="✗")
             return
         copies = [self._copy(stage, grant.grant.consumer.id, share)
                   for grant, share in stage.live() if share.dataset == RESIDENT]  # fmt: skip
@@ -60,7 +59,7 @@ class Mover:
         end = broker.log.end(dataset.collected_topic, partition)
         started = time.monotonic()
         day.move(ADULT, county, stage.now())
-        OUTPUT.say(
+        say(
             f"[3] 公安：{self._person.name}（古楼街道的那位成年居民）从{stage.county(left)}"
             f"迁到{stage.county(county)}",
             f"[3] public security: {self._person.name}, the adult resident of 古楼街道, moves from "
@@ -87,18 +86,16 @@ class Mover:
                 },
             },
         )
-        OUTPUT.say(
-            f"  {told(times, 'collected')}后归集", f"  collected after {told(times, 'collected')}"
-        )
+        say(f"  {told(times, 'collected')}后归集", f"  collected after {told(times, 'collected')}")
         for one in affected:
             self._tell(one, stays[one.consumer], told(times, one.consumer), one.consumer in times)
         if not affected:
-            OUTPUT.say(
+            say(
                 "  没有使用方现在能读人口基础信息：按 6 恢复",
                 "  no consumer may read the resident base now: 6 restores that",
                 sign="○",
             )
-        OUTPUT.say(
+        say(
             "  为什么要紧：谁的辖区、谁才有这条记录；人一迁走，原来的副本收到墓碑，必须删除。",
             "  Why it matters: only whose district it is has the record; who moved away becomes a "
             "tombstone there, and the copy must go.",
@@ -106,14 +103,14 @@ class Mover:
 
     def _tell(self, one: _Copy, stays: bool, after: str, good: bool) -> None:
         if not stays:
-            OUTPUT.say(
+            say(
                 f"  {one.consumer}：{after}后收到墓碑，记录不再属于它",
                 f"  {one.consumer}: a tombstone after {after}: the record is no longer its own",
                 sign=sign_of(good),
             )
             return
         shown = _shown(one) if one.value else "–"
-        OUTPUT.say(
+        say(
             f"  {one.consumer}：{after}后得到记录 {shown}",
             f"  {one.consumer}: the record after {after}: {shown}",
             sign=sign_of(good),

@@ -75,10 +75,11 @@ class Processes:
                 self.tell(name, ended, kept.process.pid)
 
     def ids(self) -> dict[str, int]:
-        """Process id by name; 0 where none runs now."""
+        """Process id by name, in the order of `ROLES`; 0 where none runs now."""
+        started = ((name, self._kept[name].process) for name in ROLES if name in self._kept)
         return {
-            name: kept.process.pid if kept.process and kept.process.poll() is None else 0
-            for name, kept in self._kept.items()
+            name: process.pid if process and process.poll() is None else 0
+            for name, process in started
         }
 
     def kill(self, name: str) -> None:
@@ -106,7 +107,7 @@ class Processes:
         kept = self._kept[name]
         with (self.folder / f"{name}.log").open("ab") as output:
             kept.process = subprocess.Popen(
-                [sys.executable, "-m", "broker.cli.demo.child", *kept.words],
+                [sys.executable, "-m", "broker.cli.demo.child", str(os.getpid()), *kept.words],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

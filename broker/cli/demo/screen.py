@@ -163,9 +163,9 @@ class Screen:
         working = self.working()
         found = Text(no_wrap=True, overflow="ellipsis")
         for name, number in self.processes().items():
-            found.append("● " if number else "○ ", "green" if number else "red")
-            found.append(name, "bold" if name == working else "")
-            found.append(f" {number or '–'}  ", "dim")
+            found.append("●" if number else "○", "green" if number else "red")
+            found.append(name, "bold reverse" if name == working else "")
+            found.append(f" {number or '–'} ", "dim")
         return found
 
     def _numbers(self) -> Text:

@@ -26,6 +26,14 @@ class Site:
             self._keys[consumer] = self._new_key(consumer)
         return self._keys[consumer]
 
+    def answers(self) -> bool:
+        """Whether it is ready there."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=_TIMEOUT) as answer:
+                return bool(answer.status == 200)
+        except (OSError, ValueError):
+            return False
+
     def curl(self, consumer: str, path: str) -> str:
         """A line to type that asks as the consumer would."""
         return f'curl -H "Authorization: Bearer {self.key(consumer)}" {self.url}{path}'

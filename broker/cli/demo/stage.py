@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broker.bootstrap import Broker
-from broker.cli.demo.board import Board, newest
+from broker.cli.demo.board import newest
 from broker.cli.demo.processes import Processes
 from broker.cli.demo.site import Site
 from broker.cli.output import OUTPUT
 from broker.sharing.grants import Stored
-from broker.sharing.share import LIVE, Share
+from broker.sharing.share import LIVE, OPENING, Share
 from connectors.samples.day import Day
 
 _LOOK = 0.01
+_READY = 10.0
 PATIENCE = 20.0
 """Seconds that an effect is waited for."""
 
@@ -43,6 +44,16 @@ class Stage:
         found = newest(self.broker.sharing.grants())
         return [(one, shares[one.share]) for one in found if one.share in shares]
 
+    def ready(self) -> None:
+        """Wait until every share is open and HTTP answers, so that an effect is of what was
+        done and not of a start under way."""
+        until = time.monotonic() + _READY
+        while time.monotonic() < until and not self.stop.is_set():
+            states = {one.state for one in self.broker.sharing.shares()}
+            if OPENING not in states and self.site.answers():
+                return
+            time.sleep(_LOOK)
+
     def clock(self, started: float, says: Mapping[str, Callable[[], bool]]) -> dict[str, float]:
         """Milliseconds from `started` until each says yes; what never does is left out."""
         found: dict[str, float] = {}
@@ -54,14 +65,15 @@ class Stage:
             time.sleep(_LOOK)
         return found
 
-    def caught_up(self) -> bool:
-        """Whether every share has seen everything that was collected."""
-        return Board(self.broker).look().behind == 0
-
     def county(self, code: str) -> str:
         """A county's name."""
         division = self.broker.divisions.get(f"{code:0<12}")
         return division.name if division else code
+
+
+def say(zh: str, en: str, sign: str = "") -> None:
+    """What an effect has to say."""
+    OUTPUT.say(zh, en, sign=sign, prose=True)
 
 
 def told(times: Mapping[str, float], name: str) -> str:

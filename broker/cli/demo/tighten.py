@@ -8,9 +8,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.cli.demo.stage import Stage, sign_of, told
+from broker.cli.demo.stage import Stage, say, sign_of, told
 from broker.cli.output import OUTPUT
 from broker.cli.policy import show_changes
+from broker.errors import ShuQiaoError
 from broker.policy.impact import Change
 from broker.sharing.share import LIVE, Share
 
@@ -59,7 +60,7 @@ def tighten(stage: Stage) -> None:
     free = [one for one in _RULES if not _file(folder, one).exists()]
     rule = next((one for one in free if (one.consumer, one.dataset) in live), None)
     if rule is None:
-        OUTPUT.say(
+        say(
             "[2] 没有可以再收紧的了：按 6 恢复",
             "[2] nothing is left to tighten: 6 restores it",
             sign="○",
@@ -67,15 +68,19 @@ def tighten(stage: Stage) -> None:
         return
     share = live[rule.consumer, rule.dataset]
     file = _file(folder, rule)
-    OUTPUT.say(f"  {file}：", f"  {file}:")
+    say(f"  {file}：", f"  {file}:")
     for line in rule.text().splitlines()[2:]:
         OUTPUT.command(line)
     OUTPUT.command(f'./run policy apply --author {_AUTHOR} --reason "{rule.reason}"')
     file.write_text(rule.text(), "utf-8")
-    started, found = _apply(stage, rule.reason)
+    try:
+        started, found = _apply(stage, rule.reason)
+    except ShuQiaoError:
+        file.unlink()  # what is not in force is offered again
+        raise
     show_changes(found)
     times, opened = _follow(stage, started, rule, share)
-    OUTPUT.say(
+    say(
         f"[2] 旧共享 {share.id}：HTTP {told(times, 'http')}后拒绝，主题 {told(times, 'topic')}后"
         f"删除；新共享 {opened}：{told(times, 'live')}后可读，{rule.item} 只给到 {rule.to}",
         f"[2] old share {share.id}: refused over HTTP after {told(times, 'http')}, its topic "
@@ -83,7 +88,7 @@ def tighten(stage: Stage) -> None:
         f"{told(times, 'live')}, with {rule.item} down to {rule.to}",
         sign=sign_of(len(times) == 3, bool(found)),
     )
-    OUTPUT.say(
+    say(
         "  为什么要紧：收窄几秒内生效，事先看得见谁失去什么；多给则要第二个人批准（按 6 可见）。",
         "  Why it matters: narrowing is in force within seconds, and who loses what is seen "
         "before; showing more needs a second person (6 shows it).",
@@ -104,9 +109,9 @@ def loosen(stage: Stage) -> bool:
     )
     _, found = _apply(stage, reason, _APPROVER)
     show_changes(found)
-    OUTPUT.say(
+    say(
         f"[6] 收紧的规则已撤下（{len(files)} 条），由 {_APPROVER} 批准：多给要两个人",
-        f"[6] {len(files)} tightened rules are removed, approved by {_APPROVER}: "
+        f"[6] tightened rules removed: {len(files)}, approved by {_APPROVER}: "
         "showing more takes two people",
         sign="✓",
     )
