@@ -37,8 +37,13 @@ class Checked:
         return sum(len(one.differences) for one in self.found)
 
 
-def compare(broker: Broker, over: Callable[[], bool]) -> Checked:
-    """Compare every open share, until `over` says that the time is up."""
+def compare(
+    broker: Broker,
+    over: Callable[[], bool],
+    each: Callable[[Comparison], None] = lambda found: None,
+) -> Checked:
+    """Compare every open share, until `over` says that the time is up; `each` hears what came
+    of one as soon as it is known."""
     checked = Checked()
     for share in broker.sharing.shares():
         if over():
@@ -53,6 +58,7 @@ def compare(broker: Broker, over: Callable[[], bool]) -> Checked:
                 raise
             continue  # closed meanwhile
         checked.found.append(found)
+        each(found)
     return checked
 
 
@@ -81,9 +87,9 @@ def check(stage: Stage) -> None:
     """Compare everything now, while the day goes on."""
     OUTPUT.command("./run reconcile")
     started = time.monotonic()
-    checked = compare(stage.broker, stage.stop.is_set)
     readers = {one.share.id: ", ".join(one.readers) for one in stage.broker.sharing.audiences()}
-    for one in checked.found:
+
+    def each(one: Comparison) -> None:
         who = readers.get(one.share, one.share)
         state = OUTPUT.text("一致", "equal") if one.exact else f"{len(one.differences)} ≠"
         opening = OUTPUT.text("（追赶中）", " (opening)") if one.opening else ""
@@ -91,6 +97,8 @@ def check(stage: Stage) -> None:
             f"  {who} · {one.dataset} · {one.compared} 条 · {state}{opening}",
             f"  {who} · {one.dataset} · {one.compared} records · {state}{opening}",
         )
+
+    checked = compare(stage.broker, stage.stop.is_set, each)
     tell(checked, time.monotonic() - started, "[5] ")
     say(
         "  为什么要紧：“恰好一次”从不只凭相信；任何时候都可以重算并比对。",

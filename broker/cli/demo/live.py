@@ -81,7 +81,10 @@ def go_on(broker: Broker, population: Population, seed: int) -> None:
                 _play(stage, screen, board, keys, menu, notes, asked)
         finally:
             asked.stop.set()
-            OUTPUT.say("正在结束 …", "ending …")
+            OUTPUT.say(
+                "正在结束：等最后的变化到达，再逐键核对 …（再按一次 Ctrl-C 立即结束）",
+                "ending: the last changes arrive, then all is compared … (Ctrl-C again: at once)",
+            )
             menu.end(_LAST_EFFECT)
             _settle_down(broker, asked)
             processes.stop()
