@@ -1,7 +1,7 @@
 """A hold on something of which one process at a time may have the work: a lock file.
 
 Law: the operating system ends a hold with its process, however that ends; a hold saves
-double work and is never what correctness rests on.
+double work and is never what correctness rests on. The file says who had it last.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ class Hold:
             return True
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise SettingsError(
                 f"a lock file cannot be made ({error.strerror})",
@@ -36,8 +36,17 @@ class Hold:
         except BlockingIOError:
             os.close(handle)
             return False
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
         self._handle = handle
         return True
+
+    def last(self) -> int:
+        """The id of the process that has the hold, or had it last; 0 where nobody ever had."""
+        try:
+            return int(self._path.read_bytes() or b"0")
+        except FileNotFoundError:
+            return 0
 
     def release(self) -> None:
         """End the hold; nothing where it is not ours."""

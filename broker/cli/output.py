@@ -32,11 +32,18 @@ class Output:
         """The words of the chosen language."""
         return en if self.lang == "en" else zh
 
-    def say(self, zh: str, en: str, *, sign: str = "", strong: str = "") -> None:
-        """A line of words, after a sign (✓ done, ○ nothing, ✗ error) and a name in bold."""
+    def say(
+        self, zh: str, en: str, *, sign: str = "", strong: str = "", prose: bool = False
+    ) -> None:
+        """A line of words, after a sign (✓ done, ○ nothing, ✗ error) and a name in bold.
+
+        English `prose` is wrapped between words on a terminal; all else stays one line, as it
+        may be copied.
+        """
+        whole = not (prose and self.lang == "en" and self.console.is_terminal)
         parts = [Text(f"{sign} ", _SIGNS[sign])] if sign else []
         parts += [mark(strong, "bold"), mark(self.text(zh, en))]
-        self.console.print(Text.assemble(*parts), highlight=False, soft_wrap=True)
+        self.console.print(Text.assemble(*parts), highlight=False, soft_wrap=whole)
 
     def command(self, line: str) -> None:
         """A command as if typed."""

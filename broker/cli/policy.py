@@ -68,7 +68,7 @@ def apply(
         before = broker.versions.newest(broker.today)
         found = broker.sharing.impact(content)
         if not OUTPUT.as_json:
-            _show_changes(found)
+            show_changes(found)
         if not yes and not typer.confirm(OUTPUT.text("使其生效？", "Put it in force?"), err=True):
             raise typer.Exit(1)
         number = broker.sharing.apply(content, author, approver, reason)
@@ -120,7 +120,7 @@ def diff(
     if OUTPUT.as_json:
         OUTPUT.document([_change(change) for change in found])
     else:
-        _show_changes(found)
+        show_changes(found)
 
 
 def _change(change: Change) -> dict[str, str]:
@@ -130,7 +130,8 @@ def _change(change: Change) -> dict[str, str]:
     }
 
 
-def _show_changes(found: list[Change]) -> None:
+def show_changes(found: list[Change]) -> None:
+    """A table of who gains or loses what."""
     if not found:
         OUTPUT.say("没有一项授权的结果改变", "no grant comes out differently", sign="○")
         return

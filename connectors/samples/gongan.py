@@ -53,7 +53,7 @@ class Gongan:
         county = person.division[:6]
         at = self._population.changed(person, 0, person.born)
         residents = self._table(county, "t_rkxx", RESIDENT_COLUMNS, "gxsj, gmsfhm")
-        for cells in self.mess[RESIDENT].rows(_resident(person), at, spared):
+        for cells in self.mess[RESIDENT].rows(resident_cells(person), at, spared):
             residents.write(cells)
         permits = self._table(county, "t_jzz", PERMIT_COLUMNS, "gxsj, jzzbh")
         for permit, issued in self._permits(person):
@@ -94,7 +94,8 @@ class Gongan:
         yield cells, issued
 
 
-def _resident(person: Person) -> CELLS:
+def resident_cells(person: Person) -> CELLS:
+    """The person's row in the resident database, without the time of change."""
     return {
         "gmsfhm": person.id_no,
         "xm": person.name,

@@ -6,8 +6,9 @@ duplicates; the build writes down what is to be expected.
 """
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from stdnum.cn import ric
 UNDECODABLE = b"\xff\xff"
 """Neither UTF-8 nor GB18030."""
 
+_MISPLACED = re.compile(r"\d{11}|\d{17}[\dX]")
 _FIRST = 12
 """From this row on each kind of mess occurs once, however small the share."""
 
@@ -128,6 +130,21 @@ class Mess:
                 return [cells, {**cells, spots.changed[0]: spots.changed[1]}]
             case _:
                 return [dict(list(cells.items())[: len(cells) // 2])]
+
+
+def spoilt(cells: CELLS, spots: Spots, known: Callable[[str], bool]) -> bool:
+    """Whether a row that was read back has mess in it; `known` says which divisions exist.
+    Bytes that cannot be decoded are to be read as U+FFFD. A row that stands twice is not told."""
+    number = str(cells[spots.id_no] or "")
+    return (
+        len(number) != 18
+        or ric.calc_check_digit(number) != number[17]
+        or not known(str(cells[spots.division]))
+        or cells[spots.required] == spots.missing
+        or cells[spots.bad_date[0]] == spots.bad_date[1]
+        or "\ufffd" in str(cells[spots.undecodable])
+        or _MISPLACED.fullmatch(str(cells[spots.misplaced])) is not None
+    )
 
 
 def _somebodys_number(number: int) -> str:

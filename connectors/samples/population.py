@@ -132,6 +132,15 @@ class Population:
         seconds = (person.number(topic, 1 << 16) * 947 + person.index * 61) % span
         return latest - timedelta(seconds=seconds)
 
+    @property
+    def villages(self) -> list[str]:
+        """The codes of every village that somebody may live in."""
+        return self._villages
+
+    def address(self, village: str, number: int) -> str:
+        """An address in a village, by a house number."""
+        return self._places[village] + _house(number, number)
+
     @staticmethod
     def _age(index: int, number: int) -> int:
         if index == ADULT:

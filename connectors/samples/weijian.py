@@ -15,7 +15,7 @@ from connectors.samples.population import ADULT, CHILD, Person, Population
 VACCINATION = "wj.vaccination"
 CONTRACT = "wj.family_doctor_contract"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_FROM_UTC = timedelta(hours=8)
+FROM_UTC = timedelta(hours=8)
 
 VACCINATION_COLUMNS = (
     "citizen_no", "full_name", "dob", "guardian", "vaccine_cd", "lot_no", "dose", "given_on",
@@ -84,7 +84,7 @@ class Weijian:
         self._contracts.close()
 
     def _utc(self, person: Person, topic: int, since: date) -> datetime:
-        return self._population.changed(person, topic, since) - _FROM_UTC
+        return self._population.changed(person, topic, since) - FROM_UTC
 
     def _doses(self, person: Person) -> Iterator[tuple[CELLS, date]]:
         lived = (self._population.as_of - person.born).days

@@ -48,6 +48,7 @@ def test_a_hold_ends_with_whoever_has_it(tmp_path: Path) -> None:
     one, other = Hold(tmp_path / "h", "a"), Hold(tmp_path / "h", "a")
     assert one.taken() and one.taken() and not other.taken()
     assert Hold(tmp_path / "h", "b").taken()
+    assert other.last() == os.getpid() and Hold(tmp_path / "h", "nobody").last() == 0
     one.release()
     assert other.taken() and not one.taken()
 

@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
 from broker.cli.connect import collect, show_reports
-from broker.cli.demo.live import watch
+from broker.cli.demo.live import go_on
 from broker.cli.demo.residents import live_keys, show, views
-from broker.cli.demo.script import commands, relaxes
+from broker.cli.demo.script import NEIGHBOUR, NEIGHBOURS, commands, relaxes
 from broker.cli.output import OUTPUT, configure
 from broker.cli.relay import relay_all, show_progress
 from broker.errors import SettingsError
@@ -73,8 +73,12 @@ def demo(
         _next(state, time.monotonic() - started)
         if as_json:
             OUTPUT.document(_document(broker, time.monotonic() - started))
-        elif not once:
-            watch(broker, lambda: relay_all(broker))
+    if once or as_json:
+        return
+    for words in commands(today, [NEIGHBOUR], [NEIGHBOURS]):
+        _type(ctx, words)
+    with opened() as broker:
+        go_on(broker, Population(people, seed, today, broker.divisions), seed)
 
 
 def _empty(state: Path) -> None:

@@ -3,6 +3,7 @@
 Law: nothing here is decided; the policy decides. Legal bases are examples and say so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -110,6 +111,18 @@ GRANTS = (
     ),
 )
 
+NEIGHBOUR = DemoConsumer("grid_shenxian", "grid", "T2", "莘县网格化平台")
+"""Joins when the demo goes on: who moves to its county leaves one share and enters another."""
+
+NEIGHBOURS = DemoGrant(
+    NEIGHBOUR.id,
+    "ga.resident_base",
+    "id_no,name,sex,birth_date,hukou_addr,division_code,status",
+    "莘县网格人口底数",
+    f"《政务数据共享条例》第二十条{EXAMPLE}",
+    "371522",
+)
+
 _RELAXES = """\
 # 演示用的放宽，各有申请人、批准人、理由和截止日
 rules:
@@ -151,14 +164,18 @@ def relaxes(today: date) -> str:
     return _RELAXES.format(expires=today + timedelta(days=365))
 
 
-def commands(today: date) -> list[list[str]]:
+def commands(
+    today: date,
+    consumers: Sequence[DemoConsumer] = CONSUMERS,
+    grants: Sequence[DemoGrant] = GRANTS,
+) -> list[list[str]]:
     """The ordinary commands that make consumers and grants."""
     made = [
         ["consumer", "add", one.id, "--department", one.department, "--tier", one.tier,
          "--title", one.title]
-        for one in CONSUMERS
+        for one in consumers
     ]  # fmt: skip
-    for grant in GRANTS:
+    for grant in grants:
         since = today - timedelta(days=400 if grant.expired else 0)
         until = today + timedelta(days=-1 if grant.expired else 365)
         words = [

@@ -1,0 +1,148 @@
+"""The figures of the demo's screen, read from log and store as they stand.
+
+Law: nothing is counted twice: of a topic only what is new since the last look is read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from broker.bootstrap import Broker
+from broker.errors import UnknownTopic
+from broker.log.topics import share_positions
+from broker.relay.position import judged
+from broker.sharing.grants import ACTIVE, Stored
+from broker.sharing.share import JOINED, LIVE, OPENING
+
+_PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A consumer's share: `state` is its share's, or its grant's where that has ended; `lag`
+    is how many collected records it has yet to see; `changed` when it changed last (ms)."""
+
+    dataset: str
+    consumer: str
+    state: str
+    records: int
+    lag: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Collected records by dataset, the relay's lag by dataset, and the shares' lines."""
+
+    collected: dict[str, int]
+    lag: dict[str, int]
+    lines: Sequence[Line]
+
+    @property
+    def behind(self) -> int:
+        """The greatest lag."""
+        return max([*self.lag.values(), *(line.lag for line in self.lines)], default=0)
+
+
+class Tally:
+    """The live keys of one topic, brought up to date by every look."""
+
+    def __init__(self, topic: str, partitions: int) -> None:
+        self._topic = topic
+        self._next = [0] * partitions
+        self._live: set[bytes] = set()
+        self.changed = 0
+
+    def look(self, broker: Broker) -> int:
+        """How many keys have a value now."""
+        for partition, offset in enumerate(self._next):
+            while batch := broker.log.read(self._topic, partition, offset, _PAGE):
+                for record in batch:
+                    if record.value is None:
+                        self._live.discard(record.key)
+                    else:
+                        self._live.add(record.key)
+                offset = batch[-1].offset + 1
+                self._next[partition] = offset
+                self.changed = max(self.changed, batch[-1].timestamp)
+        return len(self._live)
+
+
+class Board:
+    """Looks at everything that the screen shows."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._tallies: dict[str, Tally] = {}
+
+    def look(self) -> Figures:
+        """The figures now."""
+        topics = self._broker.log.topics()
+        datasets = self._broker.catalog.datasets.values()
+        self._tallies = {name: one for name, one in self._tallies.items() if name in topics}
+        collected = {one.id: self._count(one.collected_topic) for one in datasets}
+        ends = {one.id: places(self._broker, one.id) for one in datasets}
+        lag = {name: sum(end - place for end, place in found) for name, found in ends.items()}
+        shares = {one.id: one for one in self._broker.sharing.shares()}
+        lines: list[Line] = []
+        for stored in newest(self._broker.sharing.grants()):
+            grant = stored.grant
+            share = shares.get(stored.share or "")
+            if share is None:
+                refused = stored.state == ACTIVE and grant.active(self._broker.today)
+                state = "REFUSED" if refused else stored.state
+                if grant.valid_until >= self._broker.today:
+                    lines.append(Line(grant.dataset, grant.consumer.id, state, 0, 0, 0))
+                continue
+            records = self._count(share.topic)
+            tally = self._tallies.get(share.topic)
+            left = behind(self._broker, share.id, ends[grant.dataset])
+            state = share.state if share.state in (OPENING, LIVE) else stored.state
+            changed = tally.changed if tally else 0
+            lines.append(Line(grant.dataset, grant.consumer.id, state, records, left, changed))
+        return Figures(collected, lag, lines)
+
+    def _count(self, topic: str) -> int:
+        known = self._broker.log.topics()
+        if topic not in known:
+            return 0
+        tally = self._tallies.setdefault(topic, Tally(topic, known[topic]))
+        try:
+            return tally.look(self._broker)
+        except UnknownTopic:
+            return 0  # closed meanwhile
+
+
+def places(broker: Broker, dataset: str) -> list[tuple[int, int]]:
+    """Of every partition of a dataset: its end, and how far the relay has come."""
+    found: list[tuple[int, int]] = []
+    known = broker.catalog.dataset(dataset)
+    for partition in range(known.partitions):
+        at = judged(broker.log, dataset, partition)
+        place = at.common.offset if at else 0
+        found.append((max(broker.log.end(known.collected_topic, partition), place), place))
+    return found
+
+
+def behind(broker: Broker, share: str, ends: Sequence[tuple[int, int]]) -> int:
+    """How many collected records a share has yet to see; `ends` are its dataset's places."""
+    positions = broker.log.positions(share_positions(share))
+    left = 0
+    for partition, (end, place) in enumerate(ends):
+        own = positions.get(f"{share_positions(share)}{partition}")
+        reached = place if own == JOINED else int.from_bytes(own or b"", "big")
+        left += end - reached
+    return left
+
+
+def caught_up(broker: Broker) -> bool:
+    """Whether every share has seen everything that was collected."""
+    ends = {name: places(broker, name) for name in broker.catalog.datasets}
+    if any(end > place for found in ends.values() for end, place in found):
+        return False
+    return not any(behind(broker, one.id, ends[one.dataset]) for one in broker.sharing.shares())
+
+
+def newest(grants: Sequence[Stored]) -> list[Stored]:
+    """Of each consumer and dataset the grant given last, by dataset."""
+    last = {(one.grant.consumer.id, one.grant.dataset): one for one in grants}
+    return sorted(last.values(), key=lambda one: one.grant.dataset)
