@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 
 from broker.errors import SealError
-from broker.log.interface import Append, Log, Stored
-from broker.log.topics import partition_of
+from broker.log.interface import Append, Batch, Log, Stored, TableWrite
+from broker.log.reading import records
+from broker.log.topics import partition_of, rejected_table
 from broker.model import Dataset
 from broker.seal import Sealer
 
@@ -61,6 +62,7 @@ class Quarantine:
 
     def __init__(self, dataset: Dataset, sealer: Sealer) -> None:
         self._topic = dataset.quarantine_topic
+        self._rejected = rejected_table(dataset.id)
         self._partitions = dataset.partitions
         self._sealer = sealer
 
@@ -98,19 +100,21 @@ class Quarantine:
             ),
         )
 
-    def settled(self, key: bytes) -> Append:
-        """What takes an entry out: a tombstone."""
-        return Append(self._topic, partition_of(key, self._partitions), key, None)
+    def take_out(self, key: bytes, entry: Quarantined, batch: Batch) -> None:
+        """Put into the batch what takes an entry out: a tombstone; and the row it came from,
+        should it come again, is a new one."""
+        batch.appends.append(Append(self._topic, partition_of(key, self._partitions), key, None))
+        if entry.back.mark:
+            batch.tables.append(TableWrite(self._rejected, 0, entry.back.mark, None))
 
     def waiting(self, log: Log) -> Iterator[tuple[int, Stored, Quarantined]]:
         """Every entry that is not settled, with its partition and record."""
         if self._topic not in log.topics():
             return
         for partition in range(self._partitions):
-            offset, newest = 0, dict[bytes, Stored]()
-            while batch := log.read(self._topic, partition, offset, 500):
-                newest.update((stored.key, stored) for stored in batch)
-                offset = batch[-1].offset + 1
+            end = log.end(self._topic, partition)
+            found = records(log, self._topic, partition, 0, end)
+            newest = {stored.key: stored for stored in found}
             for stored in newest.values():
                 if stored.value is not None:
                     yield partition, stored, self.open(stored)

@@ -22,6 +22,7 @@ from connectors.runner import Runner, Supply
 from connectors.source import Source
 from connectors.sql import SqlTable
 from connectors.standing import Standing, Standings
+from connectors.status import Statuses
 
 
 class Sources(Base):
@@ -158,6 +159,15 @@ class Sources(Base):
                 }
             )
         ]
+
+    def source_names(self, dataset: str) -> set[str]:
+        """The sources that the mappings give, and those that were read once."""
+        given = {
+            mapping.name
+            for mapping in (self.mappings() if self._mapping_files() else [])
+            if mapping.dataset == dataset and not mapping.absent
+        }
+        return given | set(Statuses(dataset, self.log, self.sealer).names())
 
     def replay(self, dataset: str) -> Replay:
         """The replay of a dataset's quarantine."""

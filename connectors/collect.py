@@ -87,12 +87,6 @@ class Collected:
     wrong: list[tuple[Row, Fault]] = field(default_factory=list)
     marks: dict[int, bytes] = field(default_factory=dict)
 
-    def add(self, batch: Batch, counts: Counts) -> None:
-        """Add more to commit."""
-        self.batch.appends += batch.appends
-        self.batch.tables += batch.tables
-        self.counts.add(counts)
-
 
 @dataclass(slots=True)
 class Met:
@@ -277,8 +271,11 @@ class Collector:
         if one.hash == owned.hash:
             return _UNCHANGED
         # a corrected file wins over what it corrects, a whole one over every earlier one
-        wins = whole is not None and bool(fresh.origin)
-        wins = wins and (owned.origin == fresh.origin or not whole.file)  # type: ignore[union-attr]
+        wins = (
+            whole is not None
+            and bool(fresh.origin)
+            and (not whole.file or owned.origin == fresh.origin)
+        )
         if one.updated_at < owned.updated_at and not wins:
             return _OUTDATED
         return _APPENDED if one.hash else _DELETED

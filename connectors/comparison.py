@@ -4,13 +4,11 @@ Law: only keys of this source (of this file) that were not met are deleted. More
 of the source's keys and at least 20 are not deleted unasked.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from broker.log.interface import Batch, Log, TableWrite
-from broker.log.topics import rejected_table
+from broker.log.interface import Batch, Log
 from broker.model import Dataset
-from broker.quarantine import Quarantine, Quarantined
+from broker.quarantine import Quarantine
 from broker.seal import Sealer
 from connectors.collect import Met
 from connectors.ownership import Owned, Ownership
@@ -40,7 +38,6 @@ class Comparison:
         self._log = log
         self._ownership = Ownership(dataset, log)
         self._quarantine = Quarantine(dataset, sealer)
-        self._rejected = rejected_table(dataset.id)
 
     def missing(self, met: Met, origin: bytes) -> Missing:
         """The keys of the source that were not met; where `origin` is given, of that file."""
@@ -54,18 +51,9 @@ class Comparison:
     def settle(self, met: Met, origin: bytes) -> Batch:
         """Take out of quarantine what is no longer there, or wrong no more."""
         batch = Batch()
-        for key, entry in self.waiting():
-            if entry.back.mark not in met.wrong and origin in (b"", entry.back.origin):
-                self.take_out(key, entry, batch)
-        return batch
-
-    def waiting(self) -> Iterator[tuple[bytes, Quarantined]]:
-        """The source's entries in quarantine, with their keys there."""
         for _, stored, entry in self._quarantine.waiting(self._log):
-            if entry.source == self._source and entry.back.mark:
-                yield stored.key, entry
-
-    def take_out(self, key: bytes, entry: Quarantined, batch: Batch) -> None:
-        """Take one entry out: the row, should it come again, is a new one."""
-        batch.appends.append(self._quarantine.settled(key))
-        batch.tables.append(TableWrite(self._rejected, 0, entry.back.mark, None))
+            back = entry.back
+            is_ours = entry.source == self._source and back.mark
+            if is_ours and back.mark not in met.wrong and origin in (b"", back.origin):
+                self._quarantine.take_out(stored.key, entry, batch)
+        return batch

@@ -135,12 +135,12 @@ class CsvDrops:
 
     def _new(self, position: _Position) -> list[_Drop]:
         """The files to read, in the order of their names."""
-        drops = [self._drop(path) for path in self._finished()]
+        paths = self._finished()
         if self._mapping.full:
-            last = drops[-1:]
+            last = [self._drop(path) for path in paths[-1:]]
             return [one for one in last if (one.digest,) != position.taken[-1:]]
         # of a file and its corrections the last one counts
-        last_of = {drop.name: drop for drop in drops}
+        last_of = {drop.name: drop for drop in map(self._drop, paths)}
         return [drop for drop in last_of.values() if drop.digest not in position.taken]
 
     def _drop(self, path: Path) -> _Drop:

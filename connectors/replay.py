@@ -8,6 +8,7 @@ still wrong stays in quarantine.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from broker.errors import PositionMoved, SealError
@@ -19,7 +20,6 @@ from broker.seal import Sealer
 from broker.telemetry import Event, RowsReplayed
 from connectors.cells import unpack
 from connectors.collect import Collector
-from connectors.comparison import Comparison
 from connectors.mapping import Mapping as SourceMapping
 from connectors.ownership import Ownership
 from connectors.runner import Turn
@@ -94,23 +94,23 @@ class Replay:
 
     def _replay(self, source: str, some: list[tuple[Stored, Quarantined]]) -> Replayed:
         """Once more where a runner has appended meanwhile."""
-        for left in reversed(range(_TRIES)):
-            turn, batch, report = Turn(self._dataset.id, self._log), Batch(), Replayed(source)
-            way = self._ways.get(source)
-            if way is not None:
-                self._rows(way, some, batch, report)
-            elif source == "relay":
-                self._records(some, batch, report)
-            else:
-                report.lost += len(some)
-            try:
-                if batch.appends or batch.tables:
-                    turn.commit(batch)
-                return report
-            except PositionMoved:
-                if not left:
-                    raise
-        raise AssertionError("unreachable")
+        for _ in range(_TRIES - 1):
+            with suppress(PositionMoved):
+                return self._try(source, some)
+        return self._try(source, some)
+
+    def _try(self, source: str, some: list[tuple[Stored, Quarantined]]) -> Replayed:
+        turn, batch, report = Turn(self._dataset.id, self._log), Batch(), Replayed(source)
+        way = self._ways.get(source)
+        if way is not None:
+            self._rows(way, some, batch, report)
+        elif source == "relay":
+            self._records(some, batch, report)
+        else:
+            report.lost += len(some)
+        if batch.appends or batch.tables:
+            turn.commit(batch)
+        return report
 
     def _rows(
         self,
@@ -120,7 +120,6 @@ class Replay:
         report: Replayed,
     ) -> None:
         """Rows of a source."""
-        comparison = Comparison(self._dataset, report.source, self._log, self._sealer)
         owners = self._ownership.of(entry.back.key for _, entry in some if entry.back.key)
         by_origin: dict[bytes, dict[int, tuple[Row, Stored, Quarantined]]] = defaultdict(dict)
         for stored, entry in some:
@@ -131,7 +130,7 @@ class Replay:
             owned = owners.get(back.key)
             if back.key and (owned.pack() if owned else b"") != back.seen:
                 report.overtaken += 1
-                comparison.take_out(stored.key, entry, batch)
+                self._quarantine.take_out(stored.key, entry, batch)
                 continue
             cells = unpack(back.cells)
             mapping = way.mapping
@@ -143,8 +142,7 @@ class Replay:
             by_origin[back.origin][id(row)] = row, stored, entry
         for origin, rows in by_origin.items():
             done = way.collector.collect([row for row, _, _ in rows.values()], origin)
-            batch.appends += done.batch.appends
-            batch.tables += done.batch.tables
+            batch.add(done.batch)
             for number, (_, stored, entry) in rows.items():
                 if done.marks.get(number) == entry.back.mark:
                     report.wrong += 1
@@ -152,7 +150,7 @@ class Replay:
                 # taken, or wrong in another way, as which it has just been set aside
                 report.wrong += number in done.marks
                 report.collected += number not in done.marks
-                comparison.take_out(stored.key, entry, batch)
+                self._quarantine.take_out(stored.key, entry, batch)
 
     def _records(
         self, some: list[tuple[Stored, Quarantined]], batch: Batch, report: Replayed
@@ -164,13 +162,13 @@ class Replay:
             if record is None or record.value is None:
                 report.overtaken += 1
             else:
-                topic, owned = self._dataset.collected_topic, self._ownership.of([record.key])
+                topic = self._dataset.collected_topic
                 try:
                     opened = self._sealer.open(topic, record.key, record.value)
                 except SealError:
                     report.wrong += 1
                     continue
-                now = owned.get(record.key)
+                now = self._ownership.of([record.key]).get(record.key)
                 if now is None or now.hash != keyed_hash(self._secret, opened.body):
                     report.overtaken += 1
                 else:
@@ -179,7 +177,7 @@ class Replay:
                         again.add(record.key)
                         part = self._ownership.partition(record.key)
                         batch.appends.append(Append(topic, part, record.key, record.value))
-            batch.appends.append(self._quarantine.settled(stored.key))
+            self._quarantine.take_out(stored.key, entry, batch)
 
     def _record(self, where: str) -> Stored | None:
         """The collected record at that place; None where compaction took it away."""

@@ -129,7 +129,7 @@ class Runner:
                     f"`shuqiao connect forget {self._dataset.id} {name}`",
                 ),
             )
-            for name, _ in list(self._statuses.all())
+            for name in self._statuses.names()
             if name not in known
         ]
 
@@ -173,8 +173,7 @@ class Runner:
         source = supply.source
         collector = supply.collector()
         name = position_name(self._dataset, source.name)
-        committed = self._log.position(name)
-        after = self._sealer.open(name, b"", committed).body if committed else None
+        committed, after = committed_position(name, self._log, self._sealer)
         for page in source.batches(after, reading.limit, reading.again):
             done = collector.collect(page.rows, collector.origin(page.file), page.whole)
             if page.whole is not None and page.whole.last:
@@ -208,8 +207,9 @@ class Runner:
                 self._held.hold(source, f"{len(missing.keys)} {missing.owned}")
                 raise asks(self._dataset.id, source, str(len(missing.keys)), str(missing.owned))
             gone = collector.delete(missing.keys)
-            done.add(gone.batch, gone.counts)
-        done.add(comparison.settle(met, origin), Counts())
+            done.batch.add(gone.batch)
+            done.counts.add(gone.counts)
+        done.batch.add(comparison.settle(met, origin))
         collector.met = Met()
 
     def _tell(self, source: str, counts: Counts) -> None:
@@ -283,3 +283,9 @@ class Turn:
 def position_name(dataset: Dataset, source: str) -> str:
     """The name of a source's position."""
     return f"source.{dataset.id}.{source}"
+
+
+def committed_position(name: str, log: Log, sealer: Sealer) -> tuple[bytes | None, bytes | None]:
+    """A source's position as it is committed, sealed, and opened; None before its first row."""
+    committed = log.position(name)
+    return committed, sealer.open(name, b"", committed).body if committed else None

@@ -12,7 +12,7 @@ from broker.log.interface import Log
 from broker.model import Dataset
 from broker.seal import Sealer
 from connectors.held import PAUSED, Held
-from connectors.runner import position_name
+from connectors.runner import committed_position, position_name
 from connectors.source import Source
 from connectors.status import FAILED, Status, Statuses
 
@@ -56,8 +56,7 @@ class Standings:
 
     def _behind(self, source: Source) -> int | None:
         name = position_name(self._dataset, source.name)
-        committed = self._log.position(name)
-        after = self._sealer.open(name, b"", committed).body if committed else None
+        _, after = committed_position(name, self._log, self._sealer)
         try:
             return source.behind(after)
         except SourceError:

@@ -70,5 +70,9 @@ class Statuses:
         for key, sealed in self._log.scan(self._table, 0, b"", _MOST):
             yield key.decode(), self._open(key, sealed)
 
+    def names(self) -> list[str]:
+        """The names of these sources; no status is opened."""
+        return [key.decode() for key, _ in self._log.scan(self._table, 0, b"", _MOST)]
+
     def _open(self, key: bytes, sealed: bytes) -> Status:
         return Status(**json.loads(self._sealer.open(self._table, key, sealed).body))

@@ -67,7 +67,7 @@ def status() -> None:
 def pause(dataset: str, source: str = SOURCE) -> None:
     """Do not read a source until it is resumed; what was collected stays."""
     with opened() as broker:
-        _known(dataset, source, {one.source for name, one in broker.standings() if name == dataset})
+        _known(dataset, source, broker.source_names(dataset))
         Held(dataset, broker.log).hold(source, PAUSED)
     OUTPUT.say(f"已暂停 {source}", f"{source} is paused", sign="✓")
 
@@ -92,7 +92,7 @@ def forget(dataset: str, source: str = SOURCE) -> None:
                 f"a mapping gives the source {source}", where=dataset, mend="take it out first"
             )
         statuses = Statuses(dataset, broker.log, broker.sealer)
-        _known(dataset, source, {name for name, _ in statuses.all()})
+        _known(dataset, source, set(statuses.names()))
         statuses.remove(source)
         Held(dataset, broker.log).lift(source)
     OUTPUT.say(f"不再过问 {source}", f"{source} is forgotten", sign="✓")

@@ -53,6 +53,12 @@ class Batch:
     tables: list[TableWrite] = field(default_factory=list)
     positions: list[PositionWrite] = field(default_factory=list)
 
+    def add(self, other: "Batch") -> None:
+        """Write this as well."""
+        self.appends += other.appends
+        self.tables += other.tables
+        self.positions += other.positions
+
 
 class Log(Protocol):
     """See the module's law. Every method may raise `LogError`."""

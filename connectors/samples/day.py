@@ -164,7 +164,7 @@ class Day:
     def _changes(self, dataset: str, cells: CELLS, now: datetime) -> CELLS:
         number, until = self._draw.randrange(2_000), now + timedelta(days=365)
         if dataset == RESIDENT:
-            return {"hjdz": self._population.address(str(cells["xzqh"]), number)}
+            return {"hjdz": self._at_home(cells, number)}
         if dataset == PERMIT:
             return {"qzyxq": f"{until:%Y%m%d}", "jzdz": self._at_home(cells, number)}
         if dataset == CONTRACT:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from broker.bootstrap import Broker
 from broker.errors import UnknownTopic
+from broker.log.reading import records
 from broker.log.topics import share_positions
 from broker.relay.position import judged
 from broker.sharing.grants import ACTIVE, Stored
 from broker.sharing.share import JOINED, LIVE, OPENING
-
-_PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +54,14 @@ class Tally:
     def look(self, broker: Broker) -> int:
         """How many keys have a value now."""
         for partition, offset in enumerate(self._next):
-            while batch := broker.log.read(self._topic, partition, offset, _PAGE):
-                for record in batch:
-                    if record.value is None:
-                        self._live.discard(record.key)
-                    else:
-                        self._live.add(record.key)
-                offset = batch[-1].offset + 1
-                self._next[partition] = offset
-                self.changed = max(self.changed, batch[-1].timestamp)
+            end = broker.log.end(self._topic, partition)
+            for record in records(broker.log, self._topic, partition, offset, end):
+                if record.value is None:
+                    self._live.discard(record.key)
+                else:
+                    self._live.add(record.key)
+                self._next[partition] = record.offset + 1
+                self.changed = max(self.changed, record.timestamp)
         return len(self._live)
 
 

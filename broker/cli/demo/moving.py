@@ -11,6 +11,7 @@ from typing import Any
 from broker.cli.demo.residents import collected_records
 from broker.cli.demo.script import NEIGHBOURS
 from broker.cli.demo.stage import Stage, say, sign_of, told
+from broker.log.reading import records
 from broker.log.topics import partition_of
 from broker.projection.avro import Codec
 from broker.pseudonym import keyed_hash
@@ -70,12 +71,8 @@ class Mover:
             page = broker.log.read(dataset.collected_topic, partition, end, 5_000)
             return any(one.key == self._key and one.value is not None for one in page)
 
-        covers = {one.consumer: one.share.rows.scope.code for one in copies}
-        affected = [
-            one for one in copies
-            if one.held or county.startswith(covers[one.consumer][:6])
-        ]  # fmt: skip
-        stays = {one.consumer: county.startswith(covers[one.consumer][:6]) for one in affected}
+        stays = {one.consumer: county.startswith(one.share.rows.scope.code[:6]) for one in copies}
+        affected = [one for one in copies if one.held or stays[one.consumer]]
         times = stage.clock(
             started,
             {
@@ -125,13 +122,11 @@ class Mover:
         broker = stage.broker
         partition = partition_of(self._key, broker.catalog.dataset(RESIDENT).partitions)
         key = keyed_hash(broker.keyring.key(f"share.{share.id}"), self._key)
-        offset, held = 0, False
-        while page := broker.log.read(share.topic, partition, offset, 5_000):
-            for record in page:
-                if record.key == key:
-                    held = record.value is not None
-            offset = page[-1].offset + 1
-        return _Copy(consumer, share, partition, key, offset, held)
+        end, held = broker.log.end(share.topic, partition), False
+        for record in records(broker.log, share.topic, partition, 0, end):
+            if record.key == key:
+                held = record.value is not None
+        return _Copy(consumer, share, partition, key, end, held)
 
 
 def _arrived(stage: Stage, one: _Copy, stays: bool) -> bool:
