@@ -1,7 +1,8 @@
 """A small city for tests: one state folder, sources made by hand, the real broker over it."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -96,6 +97,21 @@ def add(db: sqlite3.Connection, row: dict[str, Any]) -> None:
     """Insert a resident row beside what is there; bytes stand as text."""
     marks = ", ".join("CAST(? AS TEXT)" for _ in COLUMNS)
     db.execute(f"INSERT INTO t_rkxx VALUES ({marks})", [row[name] for name in COLUMNS])
+
+
+def fill(folder: Path, numbers: Iterable[int], at: datetime, **changes: str) -> None:
+    """Residents in a county's database, with the mapping that reads them."""
+    use_mapping(folder)
+    put(county(folder, "371502"), *(resident(number, at, **changes) for number in numbers))
+
+
+def until(says: Callable[[], Any], seconds: float) -> float:
+    """Wait until it says yes; how long that took."""
+    started = time.monotonic()
+    while not says():
+        assert time.monotonic() - started < seconds, "it did not come to pass"
+        time.sleep(0.01)
+    return time.monotonic() - started
 
 
 def use_mapping(folder: Path, *names: str) -> None:

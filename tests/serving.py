@@ -1,7 +1,6 @@
 """HTTP over a small city, for tests: the real server on a port of its own, in this process."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -48,7 +47,7 @@ class Served:
 def served(folder: Path, people: int = 0, **more: Any) -> Iterator[Served]:
     """A city, with some residents collected, served until the block ends."""
     if people:
-        fill(folder, range(people))
+        city.fill(folder, range(people), NOW)
     with (
         city.city(folder, **{"http_port": 0, "metrics_port": 0, **more}) as broker,
         city.city(folder) as beside,
@@ -79,13 +78,6 @@ def served(folder: Path, people: int = 0, **more: Any) -> Iterator[Served]:
             assert not thread.is_alive() and not failures
 
 
-def fill(folder: Path, numbers: range, **changes: str) -> None:
-    """Residents in a county's database."""
-    city.use_mapping(folder)
-    rows = (city.resident(number, NOW, **changes) for number in numbers)
-    city.put(city.county(folder, "371502"), *rows)
-
-
 def change(folder: Path, broker: Broker, number: int, **changes: str) -> None:
     """A resident's row changes, and goes the whole way."""
     later = (NOW + timedelta(minutes=number + 1)).strftime("%Y-%m-%d %H:%M:%S")
@@ -103,9 +95,5 @@ def live(broker: Broker, consumer: str, items: str = "name sex", **more: Any) ->
 
 
 def until(says: Callable[[], Any], seconds: float = 10) -> float:
-    """Wait until it says yes; how long that took."""
-    started = time.monotonic()
-    while not says():
-        assert time.monotonic() - started < seconds, "it did not come to pass"
-        time.sleep(0.01)
-    return time.monotonic() - started
+    """See `city.until`."""
+    return city.until(says, seconds)

@@ -2,7 +2,7 @@
 
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -108,42 +108,49 @@ def test_while_a_share_is_opening(
         }
 
 
-def test_a_share_closed_while_it_is_read_from_the_log(tmp_path: Path) -> None:
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[tuple[Broker, Outcome]]:
+    """A city of twenty, and a grant whose share is live."""
+    people(tmp_path, 20, xm=MARK)
+    with city.city(tmp_path) as broker:
+        city.collect(broker, limit=1_000)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        yield broker, one
+
+
+def test_a_share_closed_while_it_is_read_from_the_log(
+    shared: tuple[Broker, Outcome], tmp_path: Path
+) -> None:
     """Its reader is told; what he reads never ends as if it were whole."""
-    people(tmp_path, 20, xm=MARK)
-    with city.city(tmp_path) as broker:
-        city.collect(broker, limit=1_000)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
-        assert one.share
-        reading = current(broker, one.share)
-        next(reading)
-        broker.sharing.revoke(one.grant.id, "r")
-        assert broker.life.advance() == [one.share.id]
-        with pytest.raises(UnknownTopic):
-            list(reading)
-        assert marked(tmp_path, MARK) == []
+    broker, one = shared
+    assert one.share
+    reading = current(broker, one.share)
+    next(reading)
+    broker.sharing.revoke(one.grant.id, "r")
+    assert broker.life.advance() == [one.share.id]
+    with pytest.raises(UnknownTopic):
+        list(reading)
+    assert marked(tmp_path, MARK) == []
 
 
-def test_a_share_is_not_called_closed_while_an_older_state_is_read(tmp_path: Path) -> None:
-    people(tmp_path, 20, xm=MARK)
-    with city.city(tmp_path) as broker:
-        city.collect(broker, limit=1_000)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
-        assert one.share
-        other = sqlite3.connect(tmp_path / "log.db")
-        other.execute("BEGIN")
-        other.execute("SELECT count(*) FROM record").fetchone()
-        broker.sharing.revoke(one.grant.id, "r")
-        assert broker.life.advance() == []
-        assert broker.sharing.share(one.share.id).state == CLOSING
-        with pytest.raises(GrantError, match="no right"):
-            broker.sharing.readable(one.share.id, "a")
-        assert one.share.topic not in broker.log.topics()
-        other.close()
-        assert broker.life.advance() == [one.share.id]
-        assert marked(tmp_path, MARK) == []
+def test_a_share_is_not_called_closed_while_an_older_state_is_read(
+    shared: tuple[Broker, Outcome], tmp_path: Path
+) -> None:
+    broker, one = shared
+    assert one.share
+    other = sqlite3.connect(tmp_path / "log.db")
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM record").fetchone()
+    broker.sharing.revoke(one.grant.id, "r")
+    assert broker.life.advance() == []
+    assert broker.sharing.share(one.share.id).state == CLOSING
+    with pytest.raises(GrantError, match="no right"):
+        broker.sharing.readable(one.share.id, "a")
+    assert one.share.topic not in broker.log.topics()
+    other.close()
+    assert broker.life.advance() == [one.share.id]
+    assert marked(tmp_path, MARK) == []
 
 
 def test_a_share_closed_while_it_is_read_over_http(tmp_path: Path) -> None:

@@ -43,18 +43,12 @@ def process(folder: Path, *words: str, **more: str) -> Iterator[subprocess.Popen
 
 
 def until(says: Callable[[], Any], seconds: float = 20) -> float:
-    """Wait until it says yes; how long that took."""
-    started = time.monotonic()
-    while not says():
-        assert time.monotonic() - started < seconds, "it did not come to pass"
-        time.sleep(0.02)
-    return time.monotonic() - started
+    """See `city.until`."""
+    return city.until(says, seconds)
 
 
 def people(folder: Path, count: int, **changes: str) -> None:
-    city.use_mapping(folder)
-    rows = (city.resident(n, NOW, **changes) for n in range(count))
-    city.put(city.county(folder, "371502"), *rows)
+    city.fill(folder, range(count), NOW, **changes)
 
 
 def state(broker: Broker, grant: str) -> str:

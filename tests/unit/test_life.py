@@ -19,9 +19,7 @@ DATASET = "ga.resident_base"
 
 
 def people(folder: Path, count: int = 6, **changes: str) -> None:
-    city.use_mapping(folder)
-    rows = (city.resident(n, NOW, **changes) for n in range(count))
-    city.put(city.county(folder, "371502"), *rows)
+    city.fill(folder, range(count), NOW, **changes)
 
 
 def apply(broker: Broker, rules: str) -> int:
