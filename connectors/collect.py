@@ -1,10 +1,10 @@
 """One batch of rows → what is appended, set aside, or nothing new. Pure but for the log's reads.
 
-Law: of rows with one key, identical ones are declared duplicates, the latest wins, and
-where the latest differ all are quarantined. A row with the hash it had is not appended
-again. A key moves to another source only on a later `updated_at`; otherwise the row is
-quarantined. A delete touches only keys its source owns. A row whose key changed leaves
-nothing under the old one, unless another row has that key now.
+Law: a row with the hash it had is not appended again. A key moves to another source only on
+a later `updated_at`; otherwise the row is quarantined. A delete touches only keys that its
+source owns, and where there are row ids only what that row gave; it is remembered also where
+there was nothing to delete. A row whose key changed leaves nothing under the old one, unless
+another row has that key now.
 """
 
 import json
@@ -22,9 +22,10 @@ from broker.projection.avro import Codec
 from broker.pseudonym import keyed_hash
 from broker.quarantine import Quarantine, Quarantined, WayBack
 from broker.seal import Sealer
+from connectors.candidates import Candidate, Contest, contest
 from connectors.cells import pack
 from connectors.convert import Converter
-from connectors.ownership import Owned, Ownership
+from connectors.ownership import Owned, Ownership, RowKey
 from connectors.source import Fault, Row, Whole
 
 _APPENDED, _DELETED, _UNCHANGED, _OUTDATED = "appended", "deleted", "unchanged", "outdated"
@@ -96,16 +97,6 @@ class Met:
     wrong: set[bytes] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    row: Row
-    key: bytes
-    updated_at: int
-    body: bytes
-    hash: bytes | None
-    id: bytes
-
-
 class Collector:
     """Turns batches of one source into log batches, for one run."""
 
@@ -143,46 +134,28 @@ class Collector:
     ) -> Collected:
         """What is to be committed of some rows, and what became of them."""
         done = Collected()
-        by_key: dict[bytes, list[_Candidate]] = defaultdict(list)
+        candidates: list[Candidate] = []
         for row in rows:
             done.counts.rows += 1
             outcome = self._candidate(row)
             if isinstance(outcome, Fault):
                 done.wrong.append((row, outcome))
             else:
-                by_key[outcome.key].append(outcome)
-        winners: list[_Candidate] = []
-        for candidates in by_key.values():
-            winner, unclear = _winner(candidates)
-            fault = Fault("duplicate_key", "", "keep one row of this key, or date the change")
-            done.wrong.extend((one.row, fault) for one in unclear)
-            if winner is not None:
-                done.counts.duplicates += len(candidates) - len(unclear) - 1
-                winners.append(winner)
+                candidates.append(outcome)
         if whole is not None:
-            self.met.keys.update(by_key)
-        self._append(self._one_key_a_row(winners, done), origin, whole, done)
+            self.met.keys.update(one.key for one in candidates)
+        found = contest(candidates)
+        done.counts.duplicates += found.duplicates
+        done.wrong += found.wrong
+        self._append(found, origin, whole, done)
         self._set_aside(done, origin, whole)
         return done
 
-    def _one_key_a_row(self, winners: list[_Candidate], done: Collected) -> list[_Candidate]:
-        """Of the keys that one row had one after the other, the last."""
-        by_id: dict[bytes, list[_Candidate]] = defaultdict(list)
-        for one in winners:
-            by_id[one.id].append(one)
-        found = by_id.pop(b"", [])
-        fault = Fault("duplicate_row_id", "", "give every row an id of its own")
-        for some in by_id.values():
-            latest = max(one.updated_at for one in some)
-            last = [one for one in some if one.updated_at == latest]
-            done.counts.duplicates += len(some) - len(last)
-            if len(last) == 1:
-                found += last
-            else:
-                done.wrong.extend((one.row, fault) for one in last)
-        return found
+    def keys(self, rows: Iterable[Row]) -> set[bytes]:
+        """The keys of rows, as far as they can be read."""
+        return set(filter(None, map(self._key_of, rows)))
 
-    def _candidate(self, row: Row) -> _Candidate | Fault:
+    def _candidate(self, row: Row) -> Candidate | Fault:
         if row.fault is not None:
             return row.fault
         converter = self._converter
@@ -199,7 +172,7 @@ class Collector:
             return Fault("does_not_fit", "", "compare the row with `shuqiao catalog show`")
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)
         moment = int(changed.timestamp() * 1000)
-        return _Candidate(row, self._key(record), moment, body, row_hash, self._mark(row.id))
+        return Candidate(row, self._key(record), moment, body, row_hash, self._mark(row.id))
 
     def _key(self, record: Mapping[str, Any]) -> bytes:
         values = [_plain(record[name]) for name in self._dataset.primary_key]
@@ -214,50 +187,77 @@ class Collector:
     def _hash(self, text: str) -> bytes:
         return keyed_hash(self._secrets.row, text.encode("utf-8", "surrogateescape"))
 
-    def _append(
-        self, winners: list[_Candidate], origin: bytes, whole: Whole | None, done: Collected
-    ) -> None:
+    def _append(self, found: Contest, origin: bytes, whole: Whole | None, done: Collected) -> None:
         """Records and owners; what is not taken is added to the wrong ones, or counted."""
-        had = self._ownership.keys_of(one.id for one in winners if one.id)
-        owners = self._ownership.of({*(one.key for one in winners), *had.values()})
-        taken: set[bytes] = set()
-        accepted: list[_Candidate] = []
-        for one in winners:
-            last = had.get(one.id, one.key)
-            if last != one.key and self._is_of(owners.get(last), one, since=one.updated_at + 1):
-                done.counts.outdated += 1  # its row has another key since
+        both = (*found.winners, *found.passed)
+        had = self._ownership.rows_of(one.id for one in both if one.id)
+        owners = self._ownership.of(
+            {*(one.key for one in both), *(last.key for last in had.values())}
+        )
+
+        def is_past(one: Candidate) -> bool:
+            """Whether the row was read as it is later."""
+            last = had.get(one.id)
+            return (
+                last is not None
+                and one.updated_at < last.updated_at
+                and not _wins(whole, origin, owners.get(last.key))
+            )
+
+        left: dict[bytes, Owned] = {}
+        for one in both:
+            if one.id and not is_past(one):
+                key = self._move(one, had.get(one.id), owners, found, done)
+                if key:
+                    left[key] = Owned(self.source, one.updated_at, None, origin, one.id)
+        owners |= left
+        for one in found.winners:
+            if is_past(one):
+                done.counts.outdated += 1
                 continue
             owned = owners.get(one.key)
-            fresh = Owned(self.source, one.updated_at, one.hash, origin, one.id)
-            verdict = self._verdict(one, owned, fresh, whole)
+            verdict = self._verdict(one, owned, _wins(whole, origin, owned))
             if isinstance(verdict, Fault):
                 done.wrong.append((one.row, verdict))
                 continue
             setattr(done.counts, verdict, getattr(done.counts, verdict) + 1)
-            if verdict == _OUTDATED:
-                continue
-            accepted.append(one)
+            fresh = Owned(self.source, one.updated_at, one.hash, origin, one.id)
             if verdict in (_APPENDED, _DELETED):
-                taken.add(one.key)
+                left.pop(one.key, None)
                 self._put(one.key, fresh, one.body, done)
                 done.counts.superseded += bool(one.hash and owned and owned.hash)
-            elif owned is not None and owned.source == self.source:
+            elif owned is None:  # deleted before it was ever collected
+                done.batch.tables.append(self._ownership.write(one.key, fresh))
+            elif verdict == _UNCHANGED and owned.source == self.source:
                 known = replace(owned, origin=origin, row=one.id)
-                if known != owned:
-                    taken.add(one.key)
+                if known != owned and one.key not in left:
                     done.batch.tables.append(self._ownership.write(one.key, known))
-        for one in accepted:
-            last = had.get(one.id, b"") if one.id else one.key
-            if last != one.key:
-                done.batch.tables.append(self._ownership.write_row(one.id, one.key))
-            owned = owners.get(last)
-            if last and last != one.key and last not in taken and self._is_of(owned, one):
-                done.counts.deleted += 1
-                self._put(last, Owned(self.source, one.updated_at, None, origin, one.id), b"", done)
+        for key, gone in left.items():
+            done.counts.deleted += 1
+            self._put(key, gone, b"", done)
 
-    def _verdict(
-        self, one: _Candidate, owned: Owned | None, fresh: Owned, whole: Whole | None
-    ) -> "str | Fault":
+    def _move(
+        self,
+        one: Candidate,
+        last: RowKey | None,
+        owners: Mapping[bytes, Owned],
+        found: Contest,
+        done: Collected,
+    ) -> bytes:
+        """Note the key that a row has; the key that is live because of it and that it no
+        longer has, being elsewhere or deleted. Empty where there is none."""
+        now = RowKey(one.key, one.updated_at)
+        if last != now:
+            done.batch.tables.append(self._ownership.write_row(one.id, now))
+        key = last.key if last else one.key
+        is_elsewhere = key != one.key
+        is_deleted = one.hash is None and any(one is passed for passed in found.passed)
+        owned = owners.get(key)
+        is_of_row = owned is not None and (owned.source, owned.row) == (self.source, one.id)
+        live = owned is not None and owned.hash is not None
+        return key if live and is_of_row and (is_elsewhere or is_deleted) else b""
+
+    def _verdict(self, one: Candidate, owned: Owned | None, wins: bool) -> "str | Fault":
         """What becomes of a row: the name of its count, or why it is set aside."""
         if owned is None:
             return _APPENDED if one.hash else _UNCHANGED
@@ -270,24 +270,12 @@ class Collector:
             return _APPENDED
         if one.hash == owned.hash:
             return _UNCHANGED
-        # a corrected file wins over what it corrects, a whole one over every earlier one
-        wins = (
-            whole is not None
-            and bool(fresh.origin)
-            and (not whole.file or owned.origin == fresh.origin)
-        )
+        if one.id and owned.row not in (b"", one.id) and None in (one.hash, owned.hash):
+            # one row's deletion says nothing of another row
+            return _APPENDED if one.hash else _OUTDATED
         if one.updated_at < owned.updated_at and not wins:
             return _OUTDATED
         return _APPENDED if one.hash else _DELETED
-
-    def _is_of(self, owned: Owned | None, one: _Candidate, since: int | None = None) -> bool:
-        """Whether a key is live because of this row, as changed at `since` or later."""
-        return (
-            owned is not None
-            and (owned.source, owned.row) == (self.source, one.id)
-            and owned.hash is not None
-            and (since is None or owned.updated_at >= since)
-        )
 
     def _put(self, key: bytes, owned: Owned, body: bytes, done: Collected) -> None:
         """A record, or a tombstone where the owner says that it is deleted."""
@@ -297,11 +285,14 @@ class Collector:
         done.batch.tables.append(self._ownership.write(key, owned))
 
     def delete(self, missing: Iterable[tuple[bytes, Owned]]) -> Collected:
-        """The tombstones of keys that are gone."""
+        """The tombstones of keys that are gone. When is not known, so that a row that comes
+        back is newer whatever it says."""
         done = Collected()
         for key, owned in missing:
             done.counts.deleted += 1
-            self._put(key, replace(owned, hash=None), b"", done)
+            self._put(key, replace(owned, hash=None, updated_at=0), b"", done)
+            if owned.row:
+                done.batch.tables.append(self._ownership.write_row(owned.row, None))
         return done
 
     def _set_aside(self, done: Collected, origin: bytes, whole: Whole | None) -> None:
@@ -361,17 +352,14 @@ class Collector:
         return self._key(key) if key is not None else b""
 
 
-def _winner(candidates: list[_Candidate]) -> tuple[_Candidate | None, list[_Candidate]]:
-    """The latest row, and the rows that are not clear: where several of the latest differ,
-    a delete holds against the others; without one, none of them is taken."""
-    latest = max(one.updated_at for one in candidates)
-    last = [one for one in candidates if one.updated_at == latest]
-    if len({one.hash for one in last}) == 1:
-        return last[0], []
-    gone = next((one for one in last if one.hash is None), None)
-    if gone is None:
-        return None, candidates
-    return gone, [one for one in last if one.hash is not None]
+def _wins(whole: Whole | None, origin: bytes, owned: Owned | None) -> bool:
+    """Whether a row stands whatever was known of its key: it is of a file that replaces what
+    the key came with, or all earlier ones, or of a table that is read whole."""
+    if whole is None:
+        return False
+    if origin:
+        return not whole.file or (owned is not None and owned.origin == origin)
+    return whole.deletes
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from broker.log.topics import owners_table, partition_of, rows_table
 from broker.model import Dataset
 
 _ENTRY = struct.Struct(">qB16s")
+_TIME = struct.Struct(">q")
 _GONE = b"\0" * 16
 _ORIGIN = 8
 _ROW = 16
@@ -52,6 +53,24 @@ class Owned:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RowKey:
+    """The key that a row had when it was read last, and its `updated_at` (ms) then."""
+
+    key: bytes
+    updated_at: int
+
+    def pack(self) -> bytes:
+        """As stored."""
+        return _TIME.pack(self.updated_at) + self.key
+
+    @classmethod
+    def unpack(cls, stored: bytes) -> "RowKey":
+        """From its stored form."""
+        (updated_at,) = _TIME.unpack_from(stored)
+        return cls(stored[_TIME.size :], updated_at)
+
+
 class Ownership:
     """The owners of one dataset's keys, over the log's tables."""
 
@@ -85,13 +104,14 @@ class Ownership:
         """What sets a key's owner."""
         return TableWrite(self._owners, self.partition(key), key, owned.pack())
 
-    def keys_of(self, rows: Iterable[bytes]) -> dict[bytes, bytes]:
+    def rows_of(self, rows: Iterable[bytes]) -> dict[bytes, RowKey]:
         """The key that each row had last, by the row's mark."""
-        return self._entries(self._rows, rows)
+        found = self._entries(self._rows, rows)
+        return {row: RowKey.unpack(stored) for row, stored in found.items()}
 
-    def write_row(self, row: bytes, key: bytes) -> TableWrite:
-        """What notes a row's key."""
-        return TableWrite(self._rows, self.partition(row), row, key)
+    def write_row(self, row: bytes, key: RowKey | None) -> TableWrite:
+        """What notes a row's key; None forgets the row."""
+        return TableWrite(self._rows, self.partition(row), row, key.pack() if key else None)
 
     def _entries(self, table: str, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         by_partition: dict[int, list[bytes]] = defaultdict(list)

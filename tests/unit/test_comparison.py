@@ -1,6 +1,4 @@
-"""What is seen to be gone: tables compared by key, files that are the whole, corrected files,
-rows whose key changed.
-"""
+"""What is seen to be gone: tables compared by key, files that are the whole, corrected files."""
 
 import os
 import shutil
@@ -15,7 +13,7 @@ import pytest
 from broker.bootstrap import Broker
 from broker.errors import MappingError
 from connectors.held import Held
-from tests import city, recompute
+from tests import city
 from tests.faults.bad import ALLOWANCE, HEADER, NOW, drop, entries, line, live
 
 DATASET = "ga.resident_base"
@@ -340,97 +338,6 @@ def test_rows_behind_and_what_was_read(files: Callable[..., Broker], tmp_path: P
     ((_, after),) = [pair for pair in broker.standings() if pair[1].source == "mz_dibao"]
     assert (after.state, after.behind, after.status.rows) == ("idle", 0, 2)
     assert after.status.last_row and after.status.last_success
-
-
-# row ids
-
-
-ROW_IDS = (("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"), ("ignore: [bz]", "ignore: []"))
-
-
-def rows_by_id(folder: Path) -> Path:
-    city.use_mapping(folder)
-    change_mapping(folder, "ga_resident_base", *ROW_IDS)
-    return city.county(folder, "371502")
-
-
-def rekey(path: Path, old: int, new: int, minutes: int, row: str = "") -> None:
-    """A row gets another ID number, and says so in its time of change."""
-    later = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 60 * minutes))
-    with sqlite3.connect(path) as db:
-        changed = db.execute(
-            "UPDATE t_rkxx SET gmsfhm = ?, gxsj = ? WHERE gmsfhm = ? AND (? = '' OR bz = ?)",
-            (city.resident(new, NOW)["gmsfhm"], later, city.resident(old, NOW)["gmsfhm"], row, row),
-        )
-        assert changed.rowcount == 1
-
-
-@pytest.mark.parametrize("limit", [1, 2, 1000])
-def test_a_row_whose_key_changed_leaves_nothing_behind(tmp_path: Path, limit: int) -> None:
-    path = rows_by_id(tmp_path)
-    city.put(path, *(city.resident(n, NOW, bz=str(n)) for n in range(6)))
-    with city.city(tmp_path) as broker:
-        run(broker, limit=limit)
-        rekey(path, 1, 101, 5)
-        report = run(broker, limit=limit)
-        assert (report.counts.appended, report.counts.deleted) == (1, 1)
-        assert live(broker, DATASET) == 6
-        assert run(broker, limit=limit).counts.unchanged >= 6, "read again, nothing is new"
-        assert live(broker, DATASET) == 6
-
-
-@pytest.mark.parametrize("limit", [1, 2, 1000])
-def test_two_rows_that_change_keys_in_a_ring(tmp_path: Path, limit: int) -> None:
-    path = rows_by_id(tmp_path)
-    city.put(path, *(city.resident(n, NOW, bz=f"r{n}") for n in range(4)))
-    with city.city(tmp_path) as broker:
-        run(broker, limit=limit)
-        rekey(path, 1, 900, 5)
-        rekey(path, 2, 1, 6)
-        rekey(path, 900, 2, 7)
-        run(broker, limit=limit)
-        assert live(broker, DATASET) == 4
-        held = {
-            broker.sealer.open("collected.ga.resident_base", key, value).body
-            for key, value in recompute.newest(broker, "collected.ga.resident_base").items()
-        }
-        assert len(held) == 4
-        for number in (1, 2):
-            gone = city.resident(number, NOW)["gmsfhm"].encode()
-            assert sum(gone in body for body in held) == 1
-
-
-def test_a_deleted_row_whose_key_changed(tmp_path: Path) -> None:
-    path = rows_by_id(tmp_path)
-    city.put(path, city.resident(1, NOW, bz="r"))
-    with city.city(tmp_path) as broker:
-        run(broker)
-        rekey(path, 1, 101, 5)
-        with sqlite3.connect(path) as db:
-            db.execute("UPDATE t_rkxx SET zxbz = '1'")
-        run(broker)
-        assert live(broker, DATASET) == 0
-
-
-def test_a_row_id_that_two_rows_have(tmp_path: Path) -> None:
-    path = rows_by_id(tmp_path)
-    city.put(path, city.resident(1, NOW, bz="r"), city.resident(2, NOW, bz="r"))
-    with city.city(tmp_path) as broker:
-        assert run(broker).counts.quarantined == 2
-        assert {entry.reason for entry in entries(broker, DATASET)} == {"duplicate_row_id"}
-
-
-def test_row_ids_that_are_stated_later(tmp_path: Path) -> None:
-    city.use_mapping(tmp_path)
-    path = city.county(tmp_path, "371502")
-    city.put(path, *(city.resident(n, NOW, bz=f"r{n}") for n in range(3)))
-    with city.city(tmp_path) as broker:
-        run(broker)
-    change_mapping(tmp_path, "ga_resident_base", *ROW_IDS)
-    with city.city(tmp_path) as broker:
-        assert run(broker).counts.unchanged == 3
-        rekey(path, 1, 101, 5)
-        assert run(broker).counts.deleted == 1 and live(broker, DATASET) == 3
 
 
 def test_unread_files_wait_until_they_are_whole(tmp_path: Path) -> None:
