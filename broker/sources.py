@@ -174,7 +174,7 @@ class Sources(Base):
         found, mappings = self.catalog.dataset(dataset), self.mappings()
         secrets = self._secrets(found)
         ways = {
-            mapping.name: Way(mapping, self.collector(mapping, secrets))
+            mapping.name: Way(mapping, partial(self.collector, mapping, secrets))
             for mapping in mappings
             if mapping.dataset == dataset
         }

@@ -209,7 +209,7 @@ class Collector:
             if one.id and not is_past(one):
                 key = self._move(one, had.get(one.id), owners, found, done)
                 if key:
-                    left[key] = Owned(self.source, one.updated_at, None, origin, one.id)
+                    left[key] = replace(self._owned(one, origin), hash=None)
         owners |= left
         for one in found.winners:
             if is_past(one):
@@ -221,7 +221,7 @@ class Collector:
                 done.wrong.append((one.row, verdict))
                 continue
             setattr(done.counts, verdict, getattr(done.counts, verdict) + 1)
-            fresh = Owned(self.source, one.updated_at, one.hash, origin, one.id)
+            fresh = self._owned(one, origin)
             if verdict in (_APPENDED, _DELETED):
                 left.pop(one.key, None)
                 self._put(one.key, fresh, one.body, done)
@@ -229,12 +229,16 @@ class Collector:
             elif owned is None:  # deleted before it was ever collected
                 done.batch.tables.append(self._ownership.write(one.key, fresh))
             elif verdict == _UNCHANGED and owned.source == self.source:
-                known = replace(owned, origin=origin, row=one.id)
+                known = replace(owned, origin=fresh.origin, row=one.id)
                 if known != owned and one.key not in left:
                     done.batch.tables.append(self._ownership.write(one.key, known))
         for key, gone in left.items():
             done.counts.deleted += 1
             self._put(key, gone, b"", done)
+
+    def _owned(self, one: Candidate, origin: bytes) -> Owned:
+        origin = one.row.origin or origin
+        return Owned(self.source, one.updated_at, one.hash, origin, one.id)
 
     def _move(
         self,
@@ -332,7 +336,7 @@ class Collector:
                     key=key,
                     seen=owned.pack() if owned else b"",
                     mark=mark,
-                    origin=origin,
+                    origin=row.origin or origin,
                 )
                 done.batch.appends.append(self._quarantine.append(self._entry(row, fault, back)))
         # an older, good version of the key stays in place

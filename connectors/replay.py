@@ -1,8 +1,9 @@
 """Replay: rows that were set aside are collected again, once what was wrong is mended.
 
 Law: a row is taken only where its key is as it was when the row was set aside; where it
-changed since, a later version stands, and the entry has nothing more to say. What is
-still wrong stays in quarantine.
+changed since, a later version stands, and the entry has nothing more to say; but where
+another source has the key and deleted it since, the entry waits until its own source is
+read again. What is still wrong stays in quarantine.
 """
 
 import re
@@ -43,10 +44,10 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the rows of one source are collected."""
+    """How the rows of one source are collected; `collector` makes one for a try."""
 
     mapping: SourceMapping
-    collector: Collector
+    collector: Callable[[], Collector]
 
 
 class Replay:
@@ -121,13 +122,16 @@ class Replay:
     ) -> None:
         """Rows of a source."""
         owners = self._ownership.of(entry.back.key for _, entry in some if entry.back.key)
-        by_origin: dict[bytes, dict[int, tuple[Row, Stored, Quarantined]]] = defaultdict(dict)
+        found: dict[int, tuple[Row, Stored, Quarantined]] = {}
         for stored, entry in some:
             back = entry.back
             if not back.cells:
                 report.lost += 1
                 continue
             owned = owners.get(back.key)
+            if owned and owned.hash is None and owned.source != entry.source:
+                report.wrong += 1
+                continue
             if back.key and (owned.pack() if owned else b"") != back.seen:
                 report.overtaken += 1
                 self._quarantine.take_out(stored.key, entry, batch)
@@ -137,20 +141,26 @@ class Replay:
             if not cells.keys() >= set(mapping.expected):
                 report.lost += 1  # the mapping has other columns now
                 continue
-            deleted, row_id = mapping.is_deleted(cells), mapping.id_of(cells)
-            row = Row(back.place.decode(), cells, entry.raw, deleted, id=row_id)
-            by_origin[back.origin][id(row)] = row, stored, entry
-        for origin, rows in by_origin.items():
-            done = way.collector.collect([row for row, _, _ in rows.values()], origin)
-            batch.add(done.batch)
-            for number, (_, stored, entry) in rows.items():
-                if done.marks.get(number) == entry.back.mark:
-                    report.wrong += 1
-                    continue
-                # taken, or wrong in another way, as which it has just been set aside
-                report.wrong += number in done.marks
-                report.collected += number not in done.marks
-                self._quarantine.take_out(stored.key, entry, batch)
+            row = Row(
+                back.place.decode(),
+                cells,
+                entry.raw,
+                mapping.is_deleted(cells),
+                id=mapping.id_of(cells),
+                origin=back.origin,
+            )
+            found[id(row)] = row, stored, entry
+        # in one batch, whatever they came with, so that of two versions the later stands
+        done = way.collector().collect([row for row, _, _ in found.values()])
+        batch.add(done.batch)
+        for number, (_, stored, entry) in found.items():
+            if done.marks.get(number) == entry.back.mark:
+                report.wrong += 1
+                continue
+            # taken, or wrong in another way, as which it has just been set aside
+            report.wrong += number in done.marks
+            report.collected += number not in done.marks
+            self._quarantine.take_out(stored.key, entry, batch)
 
     def _records(
         self, some: list[tuple[Stored, Quarantined]], batch: Batch, report: Replayed

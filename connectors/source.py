@@ -33,7 +33,8 @@ class Fault:
 class Row:
     """One row. `where` is its place (`低保-0001.csv:17`, a table and pseudonymous key);
     `cells` are by column; `raw` is what goes to quarantine, sealed, if the row is wrong. `id`
-    stays the same when the row's key changes; empty where the source has none."""
+    stays the same when the row's key changes; empty where the source has none. `origin` stands
+    for the file it came with, where that is not the batch's."""
 
     where: str
     cells: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Row:
     deleted: bool = False
     fault: Fault | None = None
     id: str = ""
+    origin: bytes = b""
 
     def __repr__(self) -> str:
         return f"Row({self.where!r}, {len(self.cells)} cells)"

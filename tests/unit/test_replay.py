@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from broker.bootstrap import Broker
 from broker.errors import MappingError, PositionMoved
 from broker.log.interface import Append, Batch
+from broker.projection.avro import Codec
 from connectors.cells import pack, unpack
 from connectors.runner import Turn
 from connectors.standing import standing
 from connectors.status import Status
-from tests import city
+from tests import city, recompute
 from tests.faults.bad import ALLOWANCE, HEADER, NOW, drop, entries, line, live
 
 DATASET = "ga.resident_base"
@@ -87,6 +88,38 @@ def test_a_row_that_was_mended_at_the_source_is_not_undone(broker: Broker, tmp_p
         for one in broker.log.read("collected.ga.resident_base", part, 0, 9)
     ]
     assert "新".encode() in broker.sealer.open("collected.ga.resident_base", key, sealed).body
+
+
+def test_a_person_deleted_at_the_source_does_not_come_back(broker: Broker, tmp_path: Path) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW, xb="男"), city.resident(2, NOW))
+    city.collect(broker)
+    later = (NOW + timedelta(minutes=5)).strftime("%Y-%m-%d %H:%M:%S")
+    city.put(path, city.resident(1, NOW, zxbz="1", gxsj=later))
+    city.collect(broker)
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    assert replayed(broker) == {"collected": 0, "overtaken": 1, "wrong": 0, "lost": 0}
+    assert live(broker, DATASET) == 1 and entries(broker, DATASET) == []
+    city.put(path, city.resident(1, NOW, xb="男"))
+    broker.runner(DATASET, broker.mappings()).run(7, again=True)
+    assert live(broker, DATASET) == 1, "an older version is outdated"
+
+
+def test_a_key_that_its_other_source_deleted_waits_for_its_own(
+    broker: Broker, tmp_path: Path
+) -> None:
+    path, other = city.county(tmp_path, "371502"), city.county(tmp_path, "371521")
+    city.put(path, city.resident(1, NOW))
+    city.put(other, city.resident(1, NOW, xm="邻县"))
+    city.collect(broker)
+    assert [one.reason for one in entries(broker, DATASET)] == ["owned_by_other_source"]
+    later = (NOW + timedelta(minutes=5)).strftime("%Y-%m-%d %H:%M:%S")
+    owner = entries(broker, DATASET)[0].source
+    gone_at = path if owner.endswith("371521") else other
+    city.put(gone_at, city.resident(1, NOW, zxbz="1", gxsj=later))
+    city.collect(broker)
+    assert live(broker, DATASET) == 0
+    assert replayed(broker)["wrong"] == 1 and len(entries(broker, DATASET)) == 1
 
 
 def test_two_rows_of_one_key_are_not_decided_by_a_replay(broker: Broker, tmp_path: Path) -> None:
@@ -166,6 +199,55 @@ def test_a_replay_begins_anew_where_a_runner_came_between(
     monkeypatch.setattr(Turn, "commit", between)
     (report,) = replay.run()
     assert (report.collected, report.overtaken) == (0, 1)
+
+
+def test_what_is_wrong_in_another_way_is_kept_over_a_second_try(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW, xb="男", csrq="20019931"))
+    city.collect(broker)
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    commit, met = Turn.commit, []
+
+    def between(turn: Turn, batch: Batch) -> None:
+        if not met:
+            met.append(1)
+            commit(Turn(DATASET, broker.log), Batch())
+        commit(turn, batch)
+
+    replay = broker.replay(DATASET)
+    monkeypatch.setattr(Turn, "commit", between)
+    (report,) = replay.run()
+    assert report.wrong == 1
+    assert [one.reason for one in entries(broker, DATASET)] == ["impossible_date"]
+
+
+def test_of_two_versions_that_are_replayed_the_later_stands(broker: Broker, tmp_path: Path) -> None:
+    """Whatever files they came with, and in whatever order they stand in quarantine."""
+    city.use_mapping(tmp_path, "mz_subsistence_allowance")
+    files = 6
+    for day in range(files):
+        rows = (
+            line(
+                n, 致困原因="因故", 月保障金=f"{100 + day}.00", 更新时间=f"2026/01/0{day + 1} 10:00"
+            )
+            for n in range(4)
+        )
+        drop(tmp_path, "\r\n".join((HEADER, *rows, "")), f"{files - day}.csv")
+        city.collect(broker, ALLOWANCE)
+    assert len(entries(broker, ALLOWANCE)) == 4 * files
+    codes(tmp_path, "因病: ", "因故: illness, 因病: ", "mz_subsistence_allowance")
+    report = replayed(broker, ALLOWANCE)
+    assert report["lost"] == report["wrong"] == report["overtaken"] == 0
+    assert entries(broker, ALLOWANCE) == []
+    dataset = broker.catalog.dataset(ALLOWANCE)
+    codec = Codec(dataset.schema)
+    amounts = [
+        codec.decode(broker.sealer.open(dataset.collected_topic, key, sealed).body)
+        for key, sealed in recompute.newest(broker, dataset.collected_topic).items()
+    ]
+    assert [str(one["monthly_amount"]) for one in amounts] == [f"{99 + files}.00"] * 4
 
 
 def test_the_run_that_began_last_has_the_turn(broker: Broker) -> None:
