@@ -130,7 +130,11 @@ class Collector:
         return self._hash(f"file\0{self.source}\0{file}")[:8] if file else b""
 
     def collect(
-        self, rows: Iterable[Row], origin: bytes = b"", whole: Whole | None = None
+        self,
+        rows: Iterable[Row],
+        origin: bytes = b"",
+        whole: Whole | None = None,
+        fills: bool = False,
     ) -> Collected:
         """What is to be committed of some rows, and what became of them."""
         done = Collected()
@@ -145,11 +149,18 @@ class Collector:
         if whole is not None:
             self.met.keys.update(one.key for one in candidates)
         found = contest(candidates)
+        if fills:
+            found.winners = self._not_live(found.winners)
         done.counts.duplicates += found.duplicates
         done.wrong += found.wrong
         self._append(found, origin, whole, done)
         self._set_aside(done, origin, whole)
         return done
+
+    def _not_live(self, winners: list[Candidate]) -> list[Candidate]:
+        owners = self._ownership.of(one.key for one in winners)
+        live = {key for key, owned in owners.items() if owned.hash is not None}
+        return [one for one in winners if one.key not in live]
 
     def keys(self, rows: Iterable[Row]) -> set[bytes]:
         """The keys of rows, as far as they can be read."""

@@ -39,12 +39,12 @@ class Comparison:
         self._ownership = Ownership(dataset, log)
         self._quarantine = Quarantine(dataset, sealer)
 
-    def missing(self, met: Met, origin: bytes) -> Missing:
+    def missing(self, met: set[bytes], origin: bytes) -> Missing:
         """The keys of the source that were not met; where `origin` is given, of that file."""
         owned, keys = 0, list[tuple[bytes, Owned]]()
         for key, one in self._ownership.all_of(self._source):
             owned += 1
-            if key not in met.keys and origin in (b"", one.origin):
+            if key not in met and origin in (b"", one.origin):
                 keys.append((key, one))
         return Missing(keys, owned)
 

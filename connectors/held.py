@@ -29,6 +29,12 @@ class Held:
         """Read the source again; nothing where it is not held."""
         self._set(source, None)
 
+    def lifting(self, source: str) -> list[PositionWrite]:
+        """What lifts it in a commit of the caller's."""
+        name = self._name(source)
+        before = self._log.position(name)
+        return [PositionWrite(name, before, None)] if before else []
+
     def _set(self, source: str, value: bytes | None) -> None:
         name = self._name(source)
         before = self._log.position(name)

@@ -1,6 +1,6 @@
 """Names that a department gave: files, columns. They may hold what nobody may see.
 
-Law: a name is shown without its long numbers, and a header that may be data not at all.
+Law: a file's name is shown without its long numbers, an unknown column's name not at all.
 """
 
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from connectors.misplaced import resembles_identifier
 
+_MOST_PLACES = 5
 _LONG_NUMBER = re.compile(r"\d{9,}[Xx]?")
 
 
@@ -20,10 +21,14 @@ def shown_name(path: Path) -> str:
 
 
 def column_difference(found: list[str], expected: tuple[str, ...]) -> str:
-    """Missing, unknown and repeated columns in words; empty where there are none."""
-    unknown = [_printable(name) for name in found if name not in expected]
-    if len(unknown) * 2 > len(found):  # a row of data where the header should be
-        unknown = [f"{len(unknown)} names, not shown, as they may be data"]
+    """Missing, unknown and repeated columns in words; empty where there are none.
+
+    An unknown column is told by its place alone: in a file, what stands where the header
+    should be may be somebody's data.
+    """
+    unknown = [f"column {place}" for place, name in enumerate(found, 1) if name not in expected]
+    if len(unknown) > _MOST_PLACES:
+        unknown = [f"{len(unknown)} columns"]
     twice = [name for name, times in Counter(found).items() if times > 1]
     parts = (
         ("missing", [name for name in expected if name not in found]),
@@ -31,9 +36,3 @@ def column_difference(found: list[str], expected: tuple[str, ...]) -> str:
         ("twice", [name for name in twice if name in expected]),
     )
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
-
-
-def _printable(name: str) -> str:
-    """A column's name as a message may show it: data that stands where a header should is cut."""
-    clean = "".join(c if c.isprintable() and not c.isdigit() else "·" for c in name)
-    return clean if len(clean) <= 24 else f"{clean[:24]}…"

@@ -1,10 +1,10 @@
 """Runs the sources of one dataset into its collected topic.
 
-Law: records, ownership, quarantine and the source's position land in one commit, of the
-run that began last and of no other. A wrong row never stops a run; a source that cannot go
-on stops alone, with its position where it was; a source whose columns differ from its
-mapping stops the dataset before anything is read. A source that was there and is not is
-told, never passed over.
+Law: records, ownership, quarantine and the source's position land in one commit, which does
+not land where another run has committed since it was read. A wrong row never stops a run; a
+source that cannot go on stops alone, with its position where it was; a source whose columns
+differ from its mapping stops the dataset before anything is read. A source that was there and
+is not is told, never passed over.
 """
 
 import os
@@ -22,13 +22,16 @@ from broker.telemetry import Event, RecordsCollected, RowQuarantined, SourceStop
 from connectors.collect import Collected, Collector, Counts, Met
 from connectors.comparison import Comparison
 from connectors.held import PAUSED, Held, asks
-from connectors.source import RowBatch, Source
+from connectors.ownership import Owned
+from connectors.source import Source, Whole
 from connectors.status import FAILED, IDLE, RUNNING, Status, Statuses
 
 _NOTE = 2.0
 """Seconds between two notes of a source that is being read."""
 _HEARTBEAT = 60.0
 """Seconds between two notes of a source that has nothing new."""
+_TRIES = 3
+"""How often a source is begun anew because others have committed."""
 POSITION_SCHEMA = 0
 """Schema id in a sealed position: its body is the source's own."""
 
@@ -152,21 +155,27 @@ class Runner:
         if held and source.name not in reading.allow:
             missing, owned = held.split()
             return self._stop(report, asks(self._dataset.id, source.name, missing, owned))
+        if held:  # what may be deleted now is met by reading everything
+            reading = replace(reading, again=True)
         try:
-            self._read(supply, reading, report)
-        except PositionMoved:
-            error = SourceError(
-                "another runner collects this source",
-                where=source.name,
-                mend="let one run at a time; what it has committed stands",
-            )
-            return self._stop(report, error)
+            self._read_on(supply, reading, report)
         except SourceError as error:
             return self._stop(report, error)
-        if held:
-            self._held.lift(source.name)
         self._note(report, IDLE)
         return report
+
+    def _read_on(self, supply: Supply, reading: "_Reading", report: Report) -> None:
+        """Read, and begin anew where a replay or another run has committed in between."""
+        for _ in range(_TRIES):
+            try:
+                return self._read(supply, reading, report)
+            except PositionMoved:
+                reading.turn.begin()
+        raise SourceError(
+            "another runner collects this source",
+            where=supply.source.name,
+            mend="let one run at a time; what it has committed stands",
+        )
 
     def _read(self, supply: Supply, reading: "_Reading", report: Report) -> None:
         """Every batch of a source, each in a commit of its own."""
@@ -174,10 +183,20 @@ class Runner:
         collector = supply.collector()
         name = position_name(self._dataset, source.name)
         committed, after = committed_position(name, self._log, self._sealer)
+        ahead: set[bytes] = set()
         for page in source.batches(after, reading.limit, reading.again):
-            done = collector.collect(page.rows, collector.origin(page.file), page.whole)
-            if page.whole is not None and page.whole.last:
-                self._end_whole(page, collector, done, source.name in reading.allow)
+            whole, origin = page.whole, collector.origin(page.file)
+            if whole is not None and whole.ahead:
+                ahead |= collector.keys(page.rows)
+                if whole.last and source.name not in reading.allow:
+                    self._missing(ahead, collector, whole)
+                if reading.stopped():
+                    return
+                continue
+            done = collector.collect(page.rows, origin, whole, page.fills)
+            if whole is not None and whole.last:
+                ahead.clear()
+                self._end_whole(whole, collector, done, source.name in reading.allow)
             batch, counts = done.batch, done.counts
             if batch.appends or batch.tables or page.position != after:
                 # also where the position stays: it says that nobody else was here
@@ -194,23 +213,30 @@ class Runner:
                 self._note(report, RUNNING)
 
     def _end_whole(
-        self, page: RowBatch, collector: Collector, done: Collected, allowed: bool
+        self, whole: Whole, collector: Collector, done: Collected, allowed: bool
     ) -> None:
         """Add what a whole pass has shown to the batch that ends it."""
-        assert page.whole is not None
         source, met = collector.source, collector.met
-        origin = collector.origin(page.whole.file)
-        comparison = Comparison(self._dataset, source, self._log, self._sealer)
-        if page.whole.deletes:
-            missing = comparison.missing(met, origin)
-            if missing.too_many and not allowed:
-                self._held.hold(source, f"{len(missing.keys)} {missing.owned}")
-                raise asks(self._dataset.id, source, str(len(missing.keys)), str(missing.owned))
-            gone = collector.delete(missing.keys)
+        if whole.deletes:
+            gone = collector.delete(self._missing(met.keys, collector, whole, allowed))
             done.batch.add(gone.batch)
             done.counts.add(gone.counts)
-        done.batch.add(comparison.settle(met, origin))
+            done.batch.positions += self._held.lifting(source)
+        comparison = Comparison(self._dataset, source, self._log, self._sealer)
+        done.batch.add(comparison.settle(met, collector.origin(whole.file)))
         collector.met = Met()
+
+    def _missing(
+        self, met: set[bytes], collector: Collector, whole: Whole, allowed: bool = False
+    ) -> list[tuple[bytes, Owned]]:
+        """The keys that are gone; a `SourceError` asks where they are too many."""
+        source = collector.source
+        comparison = Comparison(self._dataset, source, self._log, self._sealer)
+        missing = comparison.missing(met, collector.origin(whole.file))
+        if missing.too_many and not allowed:
+            self._held.hold(source, f"{len(missing.keys)} {missing.owned}")
+            raise asks(self._dataset.id, source, str(len(missing.keys)), str(missing.owned))
+        return missing.keys
 
     def _tell(self, source: str, counts: Counts) -> None:
         dataset = self._dataset.id
@@ -265,16 +291,21 @@ class Runner:
 
 
 class Turn:
-    """A run's right to append: the run that began last has it."""
+    """A run's right to append: of two at once, the one that commits first has it. The other's
+    commit does not land, whatever it has read; it begins again."""
 
     def __init__(self, dataset: str, log: Log) -> None:
         self._name = runner_position(dataset)
         self._log = log
-        self._token = log.position(self._name)
         self._mine = os.urandom(8)
+        self.begin()
+
+    def begin(self) -> None:
+        """Take the turn as it is now; what was read before is not to be committed."""
+        self._token = self._log.position(self._name)
 
     def commit(self, batch: Batch) -> None:
-        """Commit; `PositionMoved` where another run has begun to append since."""
+        """Commit; `PositionMoved` where another run has committed since."""
         batch.positions.append(PositionWrite(self._name, self._token, self._mine))
         self._log.commit(batch)
         self._token = self._mine

@@ -52,22 +52,26 @@ class Row:
 class Whole:
     """Said of batches that together are everything of a source, or of the `file` whose rows
     they replace. With the `last` of them what was not met is known to be gone: wrong rows
-    leave the quarantine and, where `deletes`, keys are deleted."""
+    leave the quarantine and, where `deletes`, keys are deleted. Rows that are handed over
+    `ahead` are only looked at, so that it is asked what may be deleted before any is taken."""
 
     last: bool
     deletes: bool
     file: str = ""
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
     """Rows, and the position after the last of them. `file` names the file they stand in;
-    its corrections have the same name here."""
+    its corrections have the same name here. Rows that fill stand only where nothing is live
+    under their key."""
 
     rows: list[Row]
     position: bytes
     file: str = ""
     whole: Whole | None = None
+    fills: bool = False
 
 
 class Source(Protocol):

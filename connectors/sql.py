@@ -2,10 +2,10 @@
 
 Law: rows come in the order of (cursor, key) up to the database's own clock minus the
 settle delay, and each start reads back over the overlap window, so a row that was
-committed late is met. A page never ends inside a group of equal (cursor, key); keys
-are compared without case and outer blanks, as the converter reads them. Rows that have
-no place in that order (a NULL cursor or key, a cursor in the future or not written as
-agreed) are handed over as faults, never passed over.
+committed late is met. A page never ends inside a group of equal (cursor, key), or of equal
+keys where the table is read whole; keys are compared without case and outer blanks, as the
+converter reads them. Rows that have no place in that order (a NULL cursor or key, a cursor in
+the future or not written as agreed) are handed over as faults, never passed over.
 
 Position: the highest cursor of the rows handed over; a start reads from the overlap
 window before it. With `key_diff` also since when the table has not been read whole, in the
@@ -149,7 +149,10 @@ class SqlTable:
         upper = self._written(now - self._settle)
         high = position.high
         last = None if high is None else [self._written(high - self._overlap)]
-        while page := self._page(connection, self._order, last, limit, self._cursor <= upper):
+        group = slice(0, len(self._order))
+        while page := self._page(
+            connection, self._order, last, limit, group, self._cursor <= upper
+        ):
             last = list(page[-1][: len(self._order)])
             reached = self._read_cursor(last[0])
             high = max(filter(None, (high, reached)), default=None)
@@ -163,7 +166,8 @@ class SqlTable:
         order = (*self._order[1:], self._cursor)
         past = self._cursor <= self._written(now + _FUTURE)
         last: list[Any] | None = None
-        while page := self._page(connection, order, last, limit, past):
+        key = slice(1, len(order))
+        while page := self._page(connection, order, last, limit, key, past):
             last = [*page[-1][1 : len(order)], page[-1][0]]
             yield RowBatch([self._row(one) for one in page], position.write(), whole=whole)
         yield from self._unplaced(connection, now, position, limit, whole)
@@ -176,23 +180,24 @@ class SqlTable:
         order: Sequence[ColumnElement[Any]],
         last: list[Any] | None,
         limit: int,
+        group: slice,
         *where: ColumnElement[bool],
     ) -> list[Sequence[Any]]:
-        """The next rows in that order; the last group of equal (cursor, key) is whole."""
+        """The next rows in that order. The last group, of rows that are equal in that part of
+        (cursor, key), is whole."""
         placed = [*(column.is_not(None) for column in self._keys), *self._formed(True)]
-        query = self._query().where(self._cursor.is_not(None), *where, *placed)
-        if last is not None:
-            query = query.where(_after(order[: len(last)], last))
-        rows: list[Sequence[Any]] = list(
-            connection.execute(query.order_by(*order).limit(limit)).all()
-        )
+        query = self._query().where(self._cursor.is_not(None), *where, *placed).order_by(*order)
+        following = query if last is None else query.where(_after(order[: len(last)], last))
+        rows: list[Sequence[Any]] = list(connection.execute(following.limit(limit)).all())
         if len(rows) < limit:
             return rows
-        width = len(self._order)
-        group = rows[-1][:width]
-        rows = [row for row in rows if row[:width] != group]
-        same = (column == _bound(value) for column, value in zip(self._order, group, strict=True))
-        rows.extend(connection.execute(self._query().where(*same)).all())
+        values = rows[-1][group]
+        rows = [row for row in rows if row[group] != values]
+        same = [
+            column == _bound(value)
+            for column, value in zip(self._order[group], values, strict=True)
+        ]
+        rows.extend(connection.execute(query.where(*same)).all())
         return rows
 
     def _unplaced(

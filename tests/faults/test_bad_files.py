@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from broker.errors import SourceError
-from connectors import files
+from connectors import drops
 from connectors.names import shown_name
 from tests import city
 from tests.faults.bad import (
@@ -33,8 +33,8 @@ def test_an_empty_csv(tmp_path: Path) -> None:
     ("header", "says"),
     [
         (HEADER.replace("姓名,", ""), "missing: 姓名"),
-        (HEADER.replace("姓名", "称谓"), "missing: 姓名; unknown: 称谓"),
-        (HEADER.replace("备注", "备注,新列"), "unknown: 新列"),
+        (HEADER.replace("姓名", "称谓"), "missing: 姓名; unknown: column 3"),
+        (HEADER.replace("备注", "备注,新列"), "unknown: column 14"),
         (HEADER.replace("备注", "姓名"), "twice: 姓名"),
         (line(5), "missing: 证号"),
     ],
@@ -194,7 +194,7 @@ def test_a_file_that_vanishes_stops_its_source_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop(tmp_path, f"{HEADER}\r\n{line(1)}\r\n", "990000199001011237.csv")
-    monkeypatch.setattr(files, "_digest", lambda path: path.unlink() or path.stat())
+    monkeypatch.setattr(drops, "_digest", lambda path: path.unlink() or path.stat())
     report, _, _ = csv_run(tmp_path)
     assert isinstance(report.error, SourceError) and "No such file" in report.error.what
     assert report.error.mend and "990000199001011237" not in str(report.error)

@@ -84,7 +84,7 @@ def test_a_table_that_lost_a_column_stops_before_anything_is_read(tmp_path: Path
         db.execute("ALTER TABLE t_rkxx RENAME COLUMN hjdz TO dz")
     with city.city(tmp_path) as broker:
         (report,) = city.collect(broker)
-        assert "missing: hjdz; unknown: dz" in str(report.error)
+        assert "missing: hjdz; unknown: column " in str(report.error)
         assert live(broker, "ga.resident_base") == 0
 
 
@@ -165,7 +165,7 @@ def test_two_runners_at_once_and_the_later_version_stays(tmp_path: Path) -> None
 
         slow.log.commit = late  # type: ignore[method-assign]
         (report,) = city.collect(slow)
-        assert "another runner" in str(report.error)
+        assert report.error is None and report.counts.appended == 0
         granted = city.grant(quick, "a", "name")
         city.relay(quick)
         assert [record["name"] for record in city.shown(quick, granted).values()] == ["新"]

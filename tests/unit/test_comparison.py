@@ -152,6 +152,72 @@ def test_more_than_five_percent_and_twenty_asks(
     assert run(fresh, limit=1000).error is None
 
 
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("read", [False, True])
+def test_a_row_that_comes_back_older_than_it_was(table: Any, limit: int, read: bool) -> None:
+    """A department plays back a copy of yesterday, with or without a comparison in between."""
+    path, make = table
+    later = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 3600))
+    city.put(path, *(city.resident(number, NOW) for number in range(10)))
+    broker = make()
+    run(broker, limit=limit)
+    city.put(path, city.resident(3, NOW, xm="今日", gxsj=later))
+    assert run(broker, limit=limit).counts.appended == 1
+    if read:
+        remove(path, 3)
+        assert run(broker, limit=limit).counts.deleted == 1
+    city.put(path, city.resident(3, NOW, xm="昨日"))
+    assert run(broker, limit=limit).counts.appended == 1
+    assert run(broker, limit=limit).counts.news == 0
+    assert live(broker, DATASET) == 10
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 1000])
+def test_of_two_rows_of_one_key_the_later_stays(table: Any, limit: int) -> None:
+    path, make = table
+    later = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 3600))
+    with sqlite3.connect(path) as db:
+        for number in range(5):
+            city.add(db, city.resident(number, NOW, xm="先"))
+            city.add(db, city.resident(number, NOW, xm="后", gxsj=later))
+    broker = make()
+    run(broker, limit=limit)
+    for _ in range(2):
+        assert run(broker, limit=limit).counts.news == 0, "the table is read whole"
+    assert live(broker, DATASET) == 5
+
+
+def test_what_a_comparison_by_hand_asked_about_is_deleted_when_allowed(
+    tmp_path: Path, table: Any
+) -> None:
+    path, make = table
+    change_mapping(tmp_path, "ga_resident_base", ("0.0000000001", "24"))
+    city.put(path, *(city.resident(number, NOW) for number in range(60)))
+    broker = make()
+    run(broker, limit=1000)
+    remove(path, *range(30))
+    assert run(broker).error is None, "nobody has compared"
+    assert run(broker, again=True).error is not None
+    report = run(broker, allow=[TABLE])
+    assert report.error is None and report.counts.deleted == 30
+    assert run(broker).error is None and live(broker, DATASET) == 30
+
+
+def test_what_stops_a_source_stands_until_the_deletes_are_committed(
+    table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, make = table
+    city.put(path, *(city.resident(number, NOW) for number in range(60)))
+    broker = make()
+    run(broker, limit=1000)
+    remove(path, *range(30))
+    assert run(broker).error is not None
+    stop = iter([False, True])
+    report = run(broker, allow=[TABLE], stopped=lambda: next(stop, True))
+    assert report.counts.deleted == 0 and run(broker).error is not None
+    assert run(broker, allow=[TABLE]).counts.deleted == 30
+
+
 def test_a_source_that_was_emptied_by_mistake_goes_on_when_mended(table: Any) -> None:
     path, make = table
     rows = [city.resident(number, NOW) for number in range(40)]
@@ -240,10 +306,109 @@ def test_a_whole_file_that_lacks_too_much_is_not_taken(
     broker = files(full=True)
     drop(tmp_path, content(*(line(n) for n in range(60))), "2026-01.csv")
     run(broker, ALLOWANCE)
-    drop(tmp_path, content(*(line(n) for n in range(5))), "2026-02.csv")
-    assert run(broker, ALLOWANCE).error is not None and live(broker, ALLOWANCE) == 60
+    others = (line(n) for n in range(100, 130))
+    drop(
+        tmp_path, content(line(0, 月保障金="1.00"), *map(line, range(1, 5)), *others), "2026-02.csv"
+    )
+    report = run(broker, ALLOWANCE, 3)
+    assert report.error is not None and report.counts.news == 0, "nothing of it"
+    assert live(broker, ALLOWANCE) == 60
     report = run(broker, ALLOWANCE, allow=["mz_dibao"])
-    assert report.counts.deleted == 55 and live(broker, ALLOWANCE) == 5
+    assert report.counts.deleted == 55 and live(broker, ALLOWANCE) == 35
+
+
+def test_a_correction_that_lacks_too_much_is_not_taken(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files()
+    drop(tmp_path, content(*(line(n) for n in range(60))), "低保.csv")
+    run(broker, ALLOWANCE)
+    drop(tmp_path, content(line(0, 月保障金="1.00"), line(100)), "低保.更正.csv")
+    report = run(broker, ALLOWANCE, 1)
+    assert report.error is not None and report.counts.news == 0
+    report = run(broker, ALLOWANCE, 1, allow=["mz_dibao"])
+    assert report.error is None and live(broker, ALLOWANCE) == 2
+
+
+def test_the_newest_whole_file_is_taken_away(files: Callable[..., Broker], tmp_path: Path) -> None:
+    """The one before it is not the whole any more, unless somebody drops it again."""
+    broker = files(full=True)
+    folder = tmp_path / "sources" / "minzheng" / "dibao"
+    drop(tmp_path, content(*(line(n) for n in range(10))), "2026-01.csv")
+    run(broker, ALLOWANCE)
+    drop(tmp_path, content(*(line(n) for n in range(5, 15))), "2026-02.csv")
+    run(broker, ALLOWANCE)
+    (folder / "2026-02.csv").unlink()
+    for again in (False, True):
+        report = run(broker, ALLOWANCE, again=again)
+        assert report.error is not None and "2026-01.csv" in str(report.error)
+        assert report.counts.news == 0 and report.counts.deleted == 0
+    (folder / "2026-01.csv").rename(folder / "2026-03.csv")
+    report = run(broker, ALLOWANCE)
+    assert report.error is None and (report.counts.appended, report.counts.deleted) == (5, 5)
+
+
+def test_a_whole_file_under_one_name_goes_back_and_forth(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files(full=True)
+    for numbers in (range(4), range(2, 6), range(4), range(2, 6)):
+        drop(tmp_path, content(*map(line, numbers)), "低保.csv")
+        report = run(broker, ALLOWANCE)
+        assert report.error is None and live(broker, ALLOWANCE) == 4
+        assert report.counts.appended in (4, 2)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_file_under_the_name_of_one_that_was_corrected(
+    files: Callable[..., Broker], tmp_path: Path, again: bool
+) -> None:
+    broker = files()
+    drop(tmp_path, content(line(1), line(2)), "低保.csv")
+    drop(tmp_path, content(line(1)), "低保.更正.csv")
+    run(broker, ALLOWANCE)
+    assert live(broker, ALLOWANCE) == 1 and entries(broker, ALLOWANCE) == []
+    drop(tmp_path, content(line(3)), "低保.csv")
+    drop(tmp_path, content(line(4)), "后来.csv")
+    for _ in range(2):
+        report = run(broker, ALLOWANCE, again=again)
+        (entry,) = entries(broker, ALLOWANCE)
+        assert entry.reason == "corrected_already" and "低保.更正2.csv" in entry.mend
+        assert live(broker, ALLOWANCE) == 2, "the others go on"
+        ((_, standing),) = [p for p in broker.standings() if p[1].source == "mz_dibao"]
+        assert standing.behind == 1, "it waits"
+    drop(tmp_path, content(line(1), line(3)), "低保.更正2.csv")
+    report = run(broker, ALLOWANCE)
+    assert report.counts.appended == 1 and live(broker, ALLOWANCE) == 3
+    assert entries(broker, ALLOWANCE) == []
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_correction_leaves_what_another_file_gives(
+    files: Callable[..., Broker], tmp_path: Path, same: bool, again: bool
+) -> None:
+    broker = files()
+    newer = {} if same else {"更新时间": "2026/02/05 10:00", "月保障金": "7.00"}
+    drop(tmp_path, content(line(1), line(2)), "a.csv")
+    drop(tmp_path, content(line(2, **newer), line(3)), "b.csv")
+    run(broker, ALLOWANCE)
+    drop(tmp_path, content(line(3)), "b.更正.csv")
+    assert run(broker, ALLOWANCE, again=again).error is None
+    assert live(broker, ALLOWANCE) == 3
+    assert run(broker, ALLOWANCE).counts.rows == 0, "and then there is peace"
+
+
+def test_a_correction_waits_for_what_it_corrects_and_leaves_the_quarantine(
+    files: Callable[..., Broker], tmp_path: Path
+) -> None:
+    broker = files()
+    drop(tmp_path, content(line(1)), "低保.更正.csv")
+    run(broker, ALLOWANCE)
+    assert len(entries(broker, ALLOWANCE)) == 1
+    drop(tmp_path, content(line(1), line(2)), "低保.csv")
+    run(broker, ALLOWANCE)
+    assert entries(broker, ALLOWANCE) == []
 
 
 def test_full_and_key_diff_go_together(files: Callable[..., Broker], tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""Which dropped files are to be read, and in what order.
+
+Law: a file is taken once, by content; one that is still being written waits. `X.更正.csv`
+(`X.corrected.csv`, and with a number the next ones) replaces `X.csv`; of a file and its
+corrections the last counts. What comes under a corrected name afterwards is told, not read.
+Where every file is the whole, the last by name counts and those before it do not; one that
+was replaced already does not come back because its successor is gone.
+"""
+
+import hashlib
+import json
+import os
+import re
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from broker.errors import SourceError
+from connectors.mapping import Mapping
+from connectors.names import shown_name
+
+_UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
+CHUNK = 1 << 20
+_CORRECTED = re.compile(r"(?P<stem>.+)[.\-_](?:更正|corrected)(?P<number>[0-9]{0,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A file to read. `name` is its own, or of the file that it `replaces`. `covers` are the
+    digests of the files that it stands for; `others` may give what it takes away. `late` is the
+    name to give to one that came when its name was corrected already. `done` are the lines
+    behind us on a second start."""
+
+    path: Path
+    digest: str
+    name: str
+    replaces: bool
+    covers: tuple[str, ...] = ()
+    others: tuple["Drop", ...] = ()
+    late: str = ""
+    encoding: str = ""
+    done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What was taken: digests of files, of their names, of the one being read and its lines."""
+
+    taken: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    reading: str = ""
+    line: int = 0
+
+    def write(self) -> bytes:
+        """As the runner keeps it."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def read(cls, position: bytes | None) -> "Position":
+        """From what the runner kept; the beginning where that is nothing."""
+        kept = json.loads(position) if position else {}
+        lists = {key: tuple(kept.get(key, ())) for key in ("taken", "names")}
+        return cls(**lists, reading=kept.get("reading", ""), line=kept.get("line", 0))
+
+    def after(self, drop: Drop) -> "Position":
+        """With that file taken, and those to be read again behind it not."""
+        settled = (*drop.covers, drop.digest)
+        again = {*settled, *(one.digest for one in drop.others)}
+        taken = tuple(one for one in self.taken if one not in again)
+        names = tuple(one for one in self.names if one != _short(drop.name))
+        return Position((*taken, *settled), (*names, _short(drop.name)))
+
+
+class Folder:
+    """The drops of one mapping. A file must have lain `settle` seconds."""
+
+    def __init__(self, mapping: Mapping, settle: float) -> None:
+        self._mapping = mapping
+        self._settle = settle
+        self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+    def new(self, position: Position, again: bool = False) -> list[Drop]:
+        """The files to read, in the order of their names; `again`: those that were read too."""
+        paths = self._finished()
+        if self._mapping.full:
+            return [drop for path in paths[-1:] for drop in self._newest(path, position, again)]
+        by_name: dict[str, list[Drop]] = {}
+        for path in paths:
+            name, number = _corrects(path)
+            drop = Drop(path, self._digest(path), self._name(path, name), number > 0)
+            by_name.setdefault(drop.name, []).append(drop)
+        last = [some[-1] for some in by_name.values()]
+        taken = [drop for drop in last if drop.digest in position.taken]
+        found = []
+        for *before, drop in by_name.values():
+            late = [
+                replace(one, late=_next_name(drop.path))
+                for one in before
+                if drop in taken and one.digest not in position.taken
+            ]
+            if drop.replaces:
+                covers = {one.digest for one in before} - {one.digest for one in late}
+                others = tuple(one for one in taken if one is not drop)
+                drop = replace(drop, covers=tuple(sorted(covers)), others=others)
+            if again or drop.digest not in position.taken:
+                found.append(drop)
+            found += late
+        return found
+
+    def _newest(self, path: Path, position: Position, again: bool) -> list[Drop]:
+        """The newest of the files that are each the whole, unless it is the one read last."""
+        drop = Drop(path, self._digest(path), self._name(path, path.name), replaces=False)
+        if position.taken[-1:] == (drop.digest,):
+            return [drop] if again else []
+        if drop.digest in position.taken and _short(drop.name) in position.names[:-1]:
+            raise SourceError(
+                "the newest file is one that another has replaced, which is gone",
+                where=shown_name(path),
+                mend="bring the newest back, or drop this one again under a name that comes last",
+            )
+        return [drop]
+
+    def _name(self, path: Path, name: str) -> str:
+        return str(path.relative_to(self._mapping.folder).with_name(name))
+
+    def _digest(self, path: Path) -> str:
+        """The digest of a file's content, computed again where the file looks changed."""
+        state = path.stat()
+        seen = (state.st_size, state.st_mtime_ns, state.st_ino)
+        known = self._digests.get(path)
+        if known is None or known[0] != seen:
+            known = self._digests[path] = seen, _digest(path)
+        return known[1]
+
+    def is_known(self, drop: Drop, position: Position) -> bool:
+        """Whether the file that this one corrects is there, or was taken."""
+        there = any(self._name(one, one.name) == drop.name for one in self._finished())
+        return there or _short(drop.name) in position.names
+
+    def _finished(self) -> list[Path]:
+        """The files that are no longer written to; a correction after what it corrects."""
+        now = time.time()
+        return sorted(
+            (
+                path
+                for path in self._mapping.folder.glob(self._mapping.pattern)
+                if path.is_file()
+                and path.suffix.lower() not in _UNFINISHED
+                and now - path.stat().st_mtime >= self._settle
+            ),
+            key=lambda path: (path.parent, *_corrects(path)),
+        )
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    if path.stat().st_size == 0:
+        digest.update(os.fsencode(path.name))
+    return digest.hexdigest()[:32]
+
+
+def _corrects(path: Path) -> tuple[str, int]:
+    """The name of the file that this one corrects, and which correction it is; its own and 0
+    where it corrects none."""
+    found = _CORRECTED.fullmatch(path.stem)
+    if found is None:
+        return path.name, 0
+    return f"{found['stem']}{path.suffix}", int(found["number"] or 1)
+
+
+def _next_name(path: Path) -> str:
+    """How the correction after this one is called."""
+    found = _CORRECTED.fullmatch(path.stem)
+    if found is None:
+        return shown_name(path)
+    number = int(found["number"] or 1) + 1
+    head = path.stem[: found.start("number")]
+    return f"{shown_name(Path(head))}{number}{path.suffix}"
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
