@@ -8,22 +8,20 @@ another row has that key now.
 """
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from broker.errors import ProjectionError
-from broker.log.interface import Append, Batch, Log, TableWrite
-from broker.log.topics import rejected_table
+from broker.log.interface import Append, Log
 from broker.model import Dataset
 from broker.projection.avro import Codec
 from broker.pseudonym import keyed_hash
-from broker.quarantine import Quarantine, Quarantined, WayBack
 from broker.seal import Sealer
+from connectors.aside import Aside, Wrong
 from connectors.candidates import Candidate, Contest, contest
-from connectors.cells import pack
+from connectors.collected import Collected, Met
 from connectors.convert import Converter
 from connectors.ownership import Owned, Ownership, RowKey
 from connectors.source import Fault, Row, Whole
@@ -41,60 +39,6 @@ class Secrets:
 
     record: bytes
     row: bytes
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of the rows read. `outdated`: the log has a later version of the key;
-    `superseded`: an earlier row of the same key gave way; `waiting`: wrong as before, and
-    in quarantine already."""
-
-    rows: int = 0
-    appended: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    outdated: int = 0
-    duplicates: int = 0
-    superseded: int = 0
-    quarantined: int = 0
-    waiting: int = 0
-    stale: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def news(self) -> int:
-        """How many rows were not known before."""
-        return self.appended + self.deleted + self.quarantined
-
-    def add(self, other: "Counts") -> None:
-        """Add another batch's counts."""
-        for name in (
-            "rows", "appended", "deleted", "unchanged", "outdated", "duplicates",
-            "superseded", "quarantined", "waiting", "stale",
-        ):  # fmt: skip
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.reasons.update(other.reasons)
-
-
-@dataclass(slots=True)
-class Collected:
-    """A batch to commit (without the position), what became of the rows, and the wrong ones.
-
-    `marks`: what a wrong row is known by in quarantine, by its `id()`.
-    """
-
-    batch: Batch = field(default_factory=Batch)
-    counts: Counts = field(default_factory=Counts)
-    wrong: list[tuple[Row, Fault]] = field(default_factory=list)
-    marks: dict[int, bytes] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Met:
-    """What a whole pass has met: the keys, and the marks of the wrong rows."""
-
-    keys: set[bytes] = field(default_factory=set)
-    wrong: set[bytes] = field(default_factory=set)
 
 
 class Collector:
@@ -120,9 +64,8 @@ class Collector:
         self._secrets = secrets
         self._latest = datetime.now(UTC) + _FUTURE
         self._codec = Codec(dataset.schema)
-        self._quarantine = Quarantine(dataset, sealer)
         self._ownership = Ownership(dataset, log)
-        self._set_aside_now: set[bytes] = set()
+        self._aside = Aside(dataset, source, self._ownership, log, sealer, secrets.row)
         self.met = Met()
 
     def origin(self, file: str) -> bytes:
@@ -154,7 +97,8 @@ class Collector:
         done.counts.duplicates += found.duplicates
         done.wrong += found.wrong
         self._append(found, origin, whole, done)
-        self._set_aside(done, origin, whole)
+        wrong = [self._wrong(row, fault) for row, fault in done.wrong]
+        self._aside.put(wrong, done, origin, self.met if whole is not None else None)
         return done
 
     def _not_live(self, winners: list[Candidate]) -> list[Candidate]:
@@ -182,8 +126,8 @@ class Collector:
         except ProjectionError:
             return Fault("does_not_fit", "", "compare the row with `shuqiao catalog show`")
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)
-        moment = int(changed.timestamp() * 1000)
-        return Candidate(row, self._key(record), moment, body, row_hash, self._mark(row.id))
+        mark = self._mark(row.id)
+        return Candidate(row, self._key(record), _ms(changed), body, row_hash, mark)
 
     def _key(self, record: Mapping[str, Any]) -> bytes:
         values = [_plain(record[name]) for name in self._dataset.primary_key]
@@ -310,56 +254,13 @@ class Collector:
                 done.batch.tables.append(self._ownership.write_row(owned.row, None))
         return done
 
-    def _set_aside(self, done: Collected, origin: bytes, whole: Whole | None) -> None:
-        """Quarantine what is not there yet: a wrong row that is read again is the same row."""
-        if not done.wrong:
-            return
-        table, counts = rejected_table(self._dataset.id), done.counts
-        keys = {id(row): self._key_of(row) for row, _ in done.wrong}
-        owners = self._ownership.of(filter(None, keys.values()))
-        fresh: dict[bytes, list[tuple[Row, Fault]]] = defaultdict(list)
-        for row, fault in done.wrong:
-            told = (self.source, row.where, fault.reason)
-            text = b"\0".join((*(part.encode() for part in told), row.raw))
-            mark = done.marks[id(row)] = keyed_hash(self._secrets.row, text)
-            fresh[mark].append((row, fault))
-        if whole is not None:
-            self.met.keys.update(filter(None, keys.values()))
-            self.met.wrong.update(fresh)
-        known = self._log.entries(table, 0, fresh)
-        for mark, some in fresh.items():
-            if mark in self._set_aside_now:
-                counts.duplicates += len(some)
-                continue
-            if mark in known:
-                counts.waiting += len(some)
-                continue
-            self._set_aside_now.add(mark)
-            done.batch.tables.append(TableWrite(table, 0, mark, b"1"))
-            for row, fault in some:
-                counts.quarantined += 1
-                counts.reasons[fault.reason] += 1
-                key = keys[id(row)]
-                owned = owners.get(key)
-                back = WayBack(
-                    cells=pack(row.cells) if row.cells else b"",
-                    place=row.where.encode(),
-                    key=key,
-                    seen=owned.pack() if owned else b"",
-                    mark=mark,
-                    origin=row.origin or origin,
-                )
-                done.batch.appends.append(self._quarantine.append(self._entry(row, fault, back)))
-        # an older, good version of the key stays in place
-        counts.stale += sum(
-            owned.hash is not None
-            for key in {key for key in keys.values() if key}
-            if (owned := owners.get(key)) is not None
-        )
-
-    def _entry(self, row: Row, fault: Fault, back: WayBack) -> Quarantined:
-        where = f"{row.where} {fault.column}".strip()
-        return Quarantined(fault.reason, self.source, where, fault.mend, row.raw, back)
+    def _wrong(self, row: Row, fault: Fault) -> Wrong:
+        """A wrong row with what can be read of it."""
+        read = self._converter.deletion(row.cells) if row.id and row.cells else None
+        updated_at = None
+        if isinstance(read, dict) and read["updated_at"] <= self._latest:
+            updated_at = _ms(read["updated_at"])
+        return Wrong(row, fault, self._key_of(row), self._mark(row.id), updated_at)
 
     def _key_of(self, row: Row) -> bytes:
         """The collected key of a wrong row; empty where it cannot be read."""
@@ -375,6 +276,10 @@ def _wins(whole: Whole | None, origin: bytes, owned: Owned | None) -> bool:
     if origin:
         return not whole.file or (owned is not None and owned.origin == origin)
     return whole.deletes
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _plain(value: Any) -> Any:

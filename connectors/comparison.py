@@ -10,7 +10,7 @@ from broker.log.interface import Batch, Log
 from broker.model import Dataset
 from broker.quarantine import Quarantine
 from broker.seal import Sealer
-from connectors.collect import Met
+from connectors.collected import Met
 from connectors.ownership import Owned, Ownership
 
 MOST_SHARE = 0.05

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from broker.log.interface import Log, TableWrite
+from broker.log.interface import Batch, Log, TableWrite
 from broker.log.topics import owners_table, partition_of, rows_table
 from broker.model import Dataset
 
@@ -103,6 +103,22 @@ class Ownership:
     def write(self, key: bytes, owned: Owned) -> TableWrite:
         """What sets a key's owner."""
         return TableWrite(self._owners, self.partition(key), key, owned.pack())
+
+    def written(self, batch: Batch) -> dict[bytes, Owned]:
+        """The owners that a batch sets."""
+        return {
+            one.key: Owned.unpack(one.value)
+            for one in batch.tables
+            if one.table == self._owners and one.value is not None
+        }
+
+    def written_rows(self, batch: Batch) -> dict[bytes, RowKey]:
+        """The rows' keys that a batch notes."""
+        return {
+            one.key: RowKey.unpack(one.value)
+            for one in batch.tables
+            if one.table == self._rows and one.value is not None
+        }
 
     def rows_of(self, rows: Iterable[bytes]) -> dict[bytes, RowKey]:
         """The key that each row had last, by the row's mark."""

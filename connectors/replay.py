@@ -1,9 +1,9 @@
 """Replay: rows that were set aside are collected again, once what was wrong is mended.
 
-Law: a row is taken only where its key is as it was when the row was set aside; where it
-changed since, a later version stands, and the entry has nothing more to say; but where
-another source has the key and deleted it since, the entry waits until its own source is
-read again. What is still wrong stays in quarantine.
+Law: a row is taken only where its key is as it was when the row was set aside, or, where it
+has an id, where no later version of that row was read; else a later version stands, and the
+entry has nothing more to say. Where another source has the key and deleted it since, the
+entry waits until its own source is read again. What is still wrong stays in quarantine.
 """
 
 import re
@@ -132,27 +132,25 @@ class Replay:
             if owned and owned.hash is None and owned.source != entry.source:
                 report.wrong += 1
                 continue
-            if back.key and (owned.pack() if owned else b"") != back.seen:
-                report.overtaken += 1
-                self._quarantine.take_out(stored.key, entry, batch)
-                continue
-            cells = unpack(back.cells)
-            mapping = way.mapping
+            cells, mapping = unpack(back.cells), way.mapping
             if not cells.keys() >= set(mapping.expected):
                 report.lost += 1  # the mapping has other columns now
                 continue
-            row = Row(
-                back.place.decode(),
-                cells,
-                entry.raw,
-                mapping.is_deleted(cells),
-                id=mapping.id_of(cells),
-                origin=back.origin,
-            )
+            deleted, row_id = mapping.is_deleted(cells), mapping.id_of(cells)
+            changed = back.key and (owned.pack() if owned else b"") != back.seen
+            if changed and not row_id:
+                report.overtaken += 1
+                self._quarantine.take_out(stored.key, entry, batch)
+                continue
+            place = back.place.decode()
+            row = Row(place, cells, entry.raw, deleted, id=row_id, origin=back.origin)
             found[id(row)] = row, stored, entry
         # in one batch, whatever they came with, so that of two versions the later stands
         done = way.collector().collect([row for row, _, _ in found.values()])
         batch.add(done.batch)
+        past = done.counts.outdated + done.counts.duplicates
+        report.overtaken += past
+        report.collected -= past
         for number, (_, stored, entry) in found.items():
             if done.marks.get(number) == entry.back.mark:
                 report.wrong += 1

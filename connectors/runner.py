@@ -19,7 +19,8 @@ from broker.log.topics import runner_position
 from broker.model import Dataset
 from broker.seal import Sealer
 from broker.telemetry import Event, RecordsCollected, RowQuarantined, SourceStopped
-from connectors.collect import Collected, Collector, Counts, Met
+from connectors.collect import Collector
+from connectors.collected import Collected, Counts, Met
 from connectors.comparison import Comparison
 from connectors.held import PAUSED, Held, asks
 from connectors.ownership import Owned
