@@ -1,13 +1,14 @@
 """Open connections that carry a share, and how one is ended at once.
 
 Law: a line ends within two seconds of its right, whatever its client does: asked first,
-then cut with everything that has not left yet. A line that cannot be judged (the store
-is away) is ended as well. A client that takes nothing for `PATIENCE` seconds, or says
-nothing after it has connected, is cut.
+then cut with everything that has not left yet. It is open until everything has left. A line
+that cannot be judged (the store is away) is ended as well. A client that takes nothing for
+`PATIENCE` seconds, or says nothing after it has connected, is cut.
 """
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from broker.telemetry import Event, LineEnded
 from broker.web.pulse import Pulse
 from broker.web.refusal import too_many
 from broker.web.rights import Right, Rights
+from broker.web.unsent import drop, unsent
 
 LOOK = 0.25
 """Seconds between two looks at the rights of open lines."""
@@ -38,6 +40,10 @@ PATIENCE = 30.0
 
 _UNSENT = 1 << 16
 """Bytes that may wait for a slow client in this process, and about as many in the kernel."""
+
+
+_FIRST_PAUSE = 0.001
+"""Seconds between the first two looks whether everything has left: it mostly has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +93,20 @@ class Lines:
         self._emit(LineEnded(reason=reason, share=share.id, consumer=key.consumer))
         transport = self._transports.get(line.client)
         if transport is not None:
-            transport.abort()
+            drop(transport)
+
+    async def left(self, line: Line) -> None:
+        """Return when everything has left; `TimeoutError` where the client takes nothing."""
+        loop = asyncio.get_running_loop()
+        transport = self._transports.get(line.client)
+        least, until, pause = sys.maxsize, loop.time(), _FIRST_PAUSE
+        while transport is not None and (now := unsent(transport)):
+            if now < least:
+                least, until = now, loop.time() + PATIENCE
+            elif loop.time() > until:
+                raise TimeoutError
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LOOK)
 
     async def watch(self) -> None:
         """Look at the rights again and again, until cancelled."""
