@@ -257,6 +257,11 @@ def test_wrong_keys_are_limited_and_right_ones_go_on(web: Served) -> None:
     refused(late, 42901)
     assert int(late.headers["retry-after"]) >= 1
     assert good.get("/v1/shares").status_code == 200
+    events = [json.loads(one) for one in web.broker.settings.events_path.read_text().splitlines()]
+    reasons = [one["reason"] for one in events if one["event"] == "AccessDenied"]
+    statuses = [one.status_code for one in answers]
+    assert reasons.count("wrong_key") == statuses.count(401)
+    assert reasons.count("too_many") == statuses.count(429) == 30 - statuses.count(401)
 
 
 def test_a_consumer_that_asks_too_often_waits(tmp_path: Path) -> None:
