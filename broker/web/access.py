@@ -1,9 +1,9 @@
 """Who calls, and how often.
 
 Law: a caller is a consumer with a key in use, or nobody. Wrong keys are told to the
-operators as a count, every one of them, never as what was sent; an address that sends many is not answered
-in detail any more, while right keys from there go on. A consumer that asks too often
-waits.
+operators as a count, each of them, never as what was sent; an address that sends many is
+not answered in detail any more, while right keys from there go on. A consumer that asks
+too often waits.
 """
 
 import base64

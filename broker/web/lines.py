@@ -3,7 +3,7 @@
 Law: a line ends within two seconds of its right, whatever its client does: asked first,
 then cut with everything that has not left yet. It is open until everything has left. A line
 that cannot be judged (the store is away) is ended as well. A client that takes nothing for
-`PATIENCE` seconds, or says nothing after it has connected, is cut.
+`PATIENCE` seconds, or asks nothing after it has connected or was answered, is cut.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ BLIND = 1.0
 """Seconds for which the rights may be unknown before lines are ended."""
 
 PATIENCE = 30.0
-"""Seconds in which a client must take what is sent, and in which it must ask."""
+"""Seconds in which a client must take what is sent, and in which it must ask (again)."""
 
 _UNSENT = 1 << 16
 """Bytes that may wait for a slow client in this process, and about as many in the kernel."""
@@ -147,15 +147,22 @@ class Lines:
                 raw = transport.get_extra_info("socket")
                 if raw is not None:
                     raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
-                self.loop.call_later(PATIENCE, self._silent)
+                self._asks = self.loop.call_later(PATIENCE, self._silent)
 
             def connection_lost(self, exc: Exception | None) -> None:
+                self._asks.cancel()
                 transports.pop(self.client, None)
                 super().connection_lost(exc)
 
+            def on_response_complete(self) -> None:
+                # the server's own patience ends with the first byte of another request
+                self._asks.cancel()
+                self._asks = self.loop.call_later(PATIENCE, self._silent)
+                super().on_response_complete()
+
             def _silent(self) -> None:
-                if self.cycle is None:
-                    self.transport.abort()
+                if self.cycle is None or self.cycle.response_complete:
+                    drop(self.transport)
 
         return Connection
 
