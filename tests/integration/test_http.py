@@ -11,7 +11,7 @@ from typing import Any
 import fastavro
 import httpx2
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, text, update
 
 from broker.errors import StoreError
 from broker.store.tables import pull
@@ -291,10 +291,18 @@ def test_every_pull_is_recorded_and_stays(web: Served) -> None:
     assert by_kind == {"records": 60, "snapshot": 60}
     first = next(pulled for pulled in found if pulled.kind == "records")
     assert first.position_from == [0, 0, 0, 0] and sum(first.position_to) == 60
-    for statement in (update(pull).values(records=0), delete(pull)):
+    everything = web.broker.pulls.newest(50)
+    other = {name: "x" for name in ("at", "consumer", "api_key", "dataset", "share", "kind")}
+    again = {"sequence": 1, "position_from": [], "position_to": [], "records": 0, **other}
+    put = insert(pull).values(again)
+    for statement in (
+        update(pull).values(records=0), delete(pull), put.prefix_with("OR REPLACE"),
+        put.prefix_with("OR IGNORE"), put, text("UPDATE OR REPLACE pull SET sequence = 2"),
+        text("INSERT INTO pull SELECT * FROM pull WHERE true ON CONFLICT DO UPDATE SET records=0"),
+    ):  # fmt: skip
         with pytest.raises(StoreError), web.broker.store.writing() as connection:
             connection.execute(statement)
-    assert web.broker.pulls.newest(50)[-len(found) :] == found
+    assert web.broker.pulls.newest(50)[-len(everything) :] == everything
 
 
 def test_the_registry_knows_ones_own_subjects_alone(web: Served) -> None:
