@@ -18,11 +18,12 @@ NOW = datetime.now() - timedelta(days=1)
 
 
 class Served:
-    """A broker, its HTTP role, and clients by consumer."""
+    """A broker, its HTTP role, what stops it, and clients by consumer."""
 
-    def __init__(self, broker: Broker, role: ServeRole) -> None:
+    def __init__(self, broker: Broker, role: ServeRole, stop: threading.Event) -> None:
         self.broker = broker
         self.role = role
+        self.stop = stop
         self.url = role.url
         self._made: list[httpx2.Client] = []
 
@@ -68,7 +69,7 @@ def served(folder: Path, people: int = 0, **more: Any) -> Iterator[Served]:
         thread.start()
         until(lambda: role.url or failures)
         assert not failures, failures
-        serving = Served(beside, role)
+        serving = Served(beside, role, stop)
         try:
             yield serving
         finally:

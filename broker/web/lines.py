@@ -22,7 +22,7 @@ from broker.errors import ShuQiaoError
 from broker.sharing.service import Sharing
 from broker.telemetry import Event, LineEnded
 from broker.web.pulse import Pulse
-from broker.web.refusal import too_many
+from broker.web.refusal import away, too_many
 from broker.web.rights import Right, Rights
 from broker.web.unsent import drop, unsent
 
@@ -48,11 +48,13 @@ _FIRST_PAUSE = 0.001
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One open stream or waiting request; `over` is set once it is to end."""
+    """One open stream or waiting request; `over` is set once it is to end, `stopped` where
+    that is because HTTP is stopped."""
 
     right: Right
     client: Any
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: bool = False
 
 
 class Lines:
@@ -73,10 +75,14 @@ class Lines:
         self._emit = emit
         self._open: set[Line] = set()
         self._transports: dict[Any, asyncio.Transport] = {}
+        self._stopped = False
 
     @contextmanager
     def opened(self, right: Right, client: Any) -> Iterator[Line]:
-        """A line, open until the block ends; `Refusal` where the consumer has too many."""
+        """A line, open until the block ends; `Refusal` where the consumer has too many, or HTTP
+        is stopped."""
+        if self._stopped:
+            raise away()
         mine = sum(one.right.key.consumer == right.key.consumer for one in self._open)
         if mine >= self._limit:
             raise too_many("streams at once", wait=5)
@@ -86,6 +92,14 @@ class Lines:
             yield line
         finally:
             self._open.discard(line)
+
+    def stop(self) -> None:
+        """End whoever waits: HTTP is stopped."""
+        self._stopped = True
+        for line in self._open:
+            line.stopped = True
+            line.over.set()
+        self._pulse.beat()
 
     def cut(self, line: Line, reason: str) -> None:
         """End the connection now; what has not left does not leave."""

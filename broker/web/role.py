@@ -1,7 +1,7 @@
 """`serve`: HTTP for consumers, as a role.
 
 Law: a name that others can reach is served with TLS or not at all. Stopping ends what is
-open at once; nothing of it looks whole.
+open at once: who waits is told to ask again, and nothing of the rest looks whole.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -120,7 +121,7 @@ class ServeRole:
         ended = threading.Event()
         beating = threading.Thread(target=serving.pulse.run, args=(ended,), name="pulse")
         watching = asyncio.ensure_future(serving.lines.watch())
-        _stop_with(stop, server)
+        _stop_with(stop, server, serving.lines)
         beating.start()
         try:
             await server.serve([listening])
@@ -163,12 +164,18 @@ class ServeRole:
         return end
 
 
-def _stop_with(stop: threading.Event, server: Server) -> None:
-    """Let the server end when `stop` is set."""
+def _stop_with(stop: threading.Event, server: Server, lines: Lines) -> None:
+    """Let the server end when `stop` is set; in its loop."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        lines.stop()
+        server.should_exit = True
 
     def wait() -> None:
         stop.wait()
-        server.should_exit = True
+        with suppress(RuntimeError):  # it has ended by itself
+            loop.call_soon_threadsafe(end)
 
     threading.Thread(target=wait, name="serve-stop", daemon=True).start()
 

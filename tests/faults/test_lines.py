@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from broker.log.interface import Append, Batch
 from broker.store.engine import Store
 from broker.web import lines as lines_module
 from broker.web.forms import Csv
+from broker.web.waiting import Waiting
 from tests import city
 from tests.serving import Served, change, live, served, until
 
@@ -311,6 +314,37 @@ def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.Mo
         assert client.get(RECORDS).status_code == 503
         assert client.get("/readyz").status_code == 503
     assert client.get(RECORDS).status_code == 200
+
+
+def test_who_waits_is_told_to_ask_again_when_http_stops(
+    web: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(web.broker, "a")
+    client, other = web.client("a"), web.client("a")
+    cursor = client.get(RECORDS).json()["cursor"]
+    waits, more = threading.Semaphore(0), Waiting.more
+
+    async def waiting(self: Waiting, *words: Any) -> bool:
+        waits.release()
+        return await more(self, *words)
+
+    def events() -> list[str]:
+        found: list[str] = []
+        with other.stream("GET", EVENTS) as stream, suppress(httpx2.RemoteProtocolError):
+            found.extend(line for line in stream.iter_lines() if line.startswith("data: "))
+            found.append("looks whole")
+        return found
+
+    monkeypatch.setattr(Waiting, "more", waiting)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(client.get, RECORDS, params={"cursor": cursor, "wait": 15})
+        streamed = pool.submit(events)
+        assert waits.acquire(timeout=10) and waits.acquire(timeout=10)
+        web.stop.set()
+        answer, found = asked.result(10), streamed.result(10)
+    assert answer.status_code == 503 and answer.json()["error_code"] == 50301
+    assert int(answer.headers["retry-after"]) >= 1 and "cache-control" in answer.headers
+    assert json.loads(found[-1][6:])["error_code"] == 50301
 
 
 def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
