@@ -24,6 +24,7 @@ from broker.sharing.versions import Versions
 from broker.sources import Sources
 from broker.store.lease import Lease
 from broker.web.access import Access
+from broker.web.address import Address
 from broker.web.app import build_app
 from broker.web.cursor import Cursors
 from broker.web.delivery import Delivery
@@ -33,7 +34,7 @@ from broker.web.pulse import Pulse
 from broker.web.records_api import Desk, records_router
 from broker.web.registry_api import registry_router
 from broker.web.rights import Rights
-from broker.web.role import Address, ServeRole, Serving
+from broker.web.role import ServeRole, Serving
 from broker.web.waiting import Waiting
 
 
@@ -133,21 +134,21 @@ class Broker(Sources):
         """The record of what left over HTTP."""
         return Pulls(self.store)
 
+    @property
+    def address(self) -> Address:
+        """Where HTTP is listened for."""
+        settings = self.settings
+        return Address(
+            settings.http_host,
+            settings.http_port,
+            settings.metrics_port,
+            settings.http_certificate,
+            settings.http_private_key,
+        )
+
     def serve_role(self, tell: Callable[[str], None]) -> ServeRole:
         """HTTP as a role; `tell` hears where it can be reached."""
-        settings = self.settings
-        return ServeRole(
-            Address(
-                settings.http_host,
-                settings.http_port,
-                settings.metrics_port,
-                settings.http_certificate,
-                settings.http_private_key,
-            ),
-            self._serving,
-            self.telemetry.registry,
-            tell,
-        )
+        return ServeRole(self.address, self._serving, self.telemetry.registry, self.hold, tell)
 
     def _serving(self) -> Serving:
         rights = Rights(self.sharing, self.api_keys, self.catalog)
