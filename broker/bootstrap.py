@@ -28,6 +28,7 @@ from broker.web.address import Address
 from broker.web.app import build_app
 from broker.web.cursor import Cursors
 from broker.web.delivery import Delivery
+from broker.web.front import front_router
 from broker.web.health import health_router
 from broker.web.lines import Lines
 from broker.web.pulse import Pulse
@@ -176,6 +177,7 @@ class Broker(Sources):
             records_router(desk),
             registry_router(caller, rights),
             health_router(checks),
+            front_router(),
         ]
         return Serving(build_app(routers, emit, version("shuqiao")), lines, pulse)
 

@@ -105,7 +105,8 @@ def _malformed(request: Request, error: Exception) -> Response:
 def _elsewhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {404: "there is nothing here", 405: "this method is not allowed here"}
-    refusal = Refusal(error.status_code * 100, words.get(error.status_code, "not possible"))
+    what = words.get(error.status_code, "not possible")
+    refusal = Refusal(error.status_code * 100, what, "/openapi.json lists what there is")
     return refusal.response(error.headers)
 
 

@@ -347,6 +347,19 @@ def test_health_and_headers(web: Served) -> None:
     (web.broker.settings.state / "keyring.json").chmod(0o600)
 
 
+def test_the_front_door_says_where_to_go_and_nothing_more(web: Served) -> None:
+    live(web.broker, "a")
+    nobody = web.with_key("")
+    front = nobody.get("/")
+    assert front.status_code == 200 and front.headers["cache-control"] == "no-store"
+    assert "README" in front.text and nobody.get(front.json()["interface"]).status_code == 200
+    refused(nobody.get(front.json()["shares"]), 40101)
+    assert front.text == web.client("a").get("/").text
+    assert not any(word in front.text for word in ("ga.", "resident", "shared."))
+    for path in ("/docs", "/nowhere"):
+        assert "/openapi.json" in refused(nobody.get(path), 40400)["mend"]
+
+
 def test_a_small_answer_does_not_wait_for_an_acknowledgement(web: Served) -> None:
     """Head and body leave apart: with Nagle's algorithm each answer took 40 ms."""
     client = web.with_key("")
