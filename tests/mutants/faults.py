@@ -15,6 +15,7 @@ EFFECTS = "broker/policy/effects.py"
 MASKS = "broker/projection/masks.py"
 ACCESS = "tests/unit/test_access.py"
 DELIVERY = "tests/unit/test_delivery.py"
+SLOW = "tests/faults/test_lines.py::test_a_slow_client_is_cut_with_its_right"
 STREAM = "tests/unit/test_stream.py"
 
 
@@ -241,8 +242,21 @@ WEB = (
         "what was broken off looks whole",
     ),
     Fault(
-        "tests/faults/test_lines.py::test_a_slow_client_is_cut_with_its_right"
-        "[/v1/datasets/ga.resident_base/records?limit=300]",
+        f"{STREAM}::test_the_limit_of_open_lines_is_a_consumers_own",
+        "broker/web/lines.py",
+        "sum(one.right.key.consumer == right.key.consumer for one in self._open)",
+        "len(self._open)",
+        "one consumer's streams keep out all others",
+    ),
+    Fault(
+        f"{SLOW}[/v1/datasets/ga.resident_base/records?limit=300]",
+        "broker/web/lines.py",
+        "                loop.call_later(GRACE, self._cut_if_open, line)\n",
+        "",
+        "a client that reads slowly goes on after its right has ended",
+    ),
+    Fault(
+        f"{SLOW}[/v1/datasets/ga.resident_base/records?limit=300]",
         "broker/web/unsent.py",
         "            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)\n",
         "            raw.fileno()\n",

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from broker.sharing.keys import ApiKey
+from broker.telemetry import Event
+from broker.web.lines import Lines
 from broker.web.refusal import Refusal, share_is_over
+from broker.web.rights import Right
 from broker.web.stream import Stream
 
 
@@ -66,3 +70,20 @@ def test_a_line_is_open_until_everything_has_left() -> None:
 def test_what_is_refused_in_the_middle_has_no_end(words: bytes) -> None:
     told = [words, "left"] if words else ["cut: right_ended"]
     assert streamed(words, share_is_over("d")) == [b"one", *told, "closed"]
+
+
+def test_the_limit_of_open_lines_is_a_consumers_own() -> None:
+    def right(consumer: str) -> Right:
+        return Right(ApiKey(f"key of {consumer}", consumer, ""), None)  # type: ignore[arg-type]
+
+    lines = Lines(None, None, None, 1, list[Event]().append)  # type: ignore[arg-type]
+    with lines.opened(right("a"), ("h", 1)):
+        with pytest.raises(Refusal, match="too many"), lines.opened(right("a"), ("h", 2)):
+            pass
+        try:
+            with lines.opened(right("b"), ("h", 3)):
+                pass
+        except Refusal:
+            raise AssertionError("others go on") from None
+    with lines.opened(right("a"), ("h", 4)):
+        pass
