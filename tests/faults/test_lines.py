@@ -1,14 +1,12 @@
-"""Open streams under everything that can happen to them: rights that end, clients that do
-not read, keys that are revoked, a store that is away, many at once.
+"""Open streams under everything that can happen to them: rights that end, keys that are
+revoked, a store that is away, HTTP that is stopped, many at once.
 """
 
 import asyncio
-import itertools
 import json
 import socket
 import ssl
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +19,10 @@ import httpx2
 import pytest
 
 from broker.errors import StoreError
-from broker.log.interface import Append, Batch
 from broker.store.engine import Store
-from broker.web import lines as lines_module
-from broker.web.forms import Csv
 from broker.web.waiting import Waiting
 from tests import city
-from tests.serving import Served, change, live, served, until
+from tests.serving import Served, certificate, change, live, multiply, served, until
 
 DATASET = "ga.resident_base"
 RECORDS = f"/v1/datasets/{DATASET}/records"
@@ -41,21 +36,6 @@ PROMISED = 2.0
 def web(tmp_path: Path) -> Iterator[Served]:
     with served(tmp_path, 40, http_streams=600, http_requests_per_minute=100_000) as found:
         yield found
-
-
-def multiply(web: Served, topic: str, records: int) -> None:
-    """Make a share large: its values again under other keys, straight into the log."""
-    log = web.broker.log
-    found = [one for part in range(4) for one in log.read(topic, part, 0, 100)]
-    for start in range(0, records, 5_000):
-        log.commit(
-            Batch(
-                appends=[
-                    Append(topic, n % 4, n.to_bytes(16, "big"), found[n % len(found)].value)
-                    for n in range(start, min(start + 5_000, records))
-                ]
-            )
-        )
 
 
 def ends_within(read: Callable[[], object], end: Callable[[], object]) -> tuple[float, Any]:
@@ -139,156 +119,6 @@ def test_a_revoked_key_ends_what_is_open_with_it(web: Served) -> None:
     seconds, _ = ends_within(lambda: read(gone), lambda: web.broker.api_keys.revoke(_key_of(gone)))
     assert seconds < PROMISED
     assert stays.get(RECORDS).status_code == 200
-
-
-def raw(
-    web: Served,
-    key: str,
-    path: str,
-    version: str = "1.1",
-    context: ssl.SSLContext | None = None,
-) -> socket.socket:
-    """A connection that has asked, and reads as slowly as its owner likes."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    host, port = web.url.rpartition("//")[2].split(":")
-    made.connect((host, int(port)))
-    if context is not None:
-        made = context.wrap_socket(made, server_hostname=host)
-    ask = f"GET {path} HTTP/{version}\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"
-    made.sendall(ask.encode())
-    return made
-
-
-def received(connection: socket.socket) -> bytes:
-    """What still comes until the other side is gone."""
-    connection.settimeout(5)
-    found = b""
-    try:
-        while piece := connection.recv(1 << 16):
-            found += piece
-    except ConnectionResetError:
-        return found
-    return found
-
-
-SLOW = (
-    SNAPSHOT,
-    f"{SNAPSHOT}?format=avro",
-    f"{RECORDS}?limit=5000",
-    f"{RECORDS}?limit=5000&wait=30",
-    f"{RECORDS}?limit=5000&format=avro",
-    f"{RECORDS}?limit=300",
-)
-"""What a slow client asks for; the last is so short that the kernel would take all of it."""
-
-
-@pytest.mark.parametrize("path", SLOW)
-def test_a_slow_client_is_cut_with_its_right(web: Served, path: str) -> None:
-    """After the revocation there is nothing left to drip."""
-    cut_with_its_right(web, raw(web, one_large(web), path))
-
-
-@pytest.mark.parametrize("path", [SNAPSHOT, f"{RECORDS}?limit=5000", f"{RECORDS}?limit=300"])
-def test_a_slow_client_is_cut_with_its_right_under_tls(tmp_path: Path, path: str) -> None:
-    certificate, key = _certificate(tmp_path)
-    with served(tmp_path, 40, http_certificate=certificate, http_private_key=key) as web:
-        context = ssl.create_default_context(cafile=str(certificate))
-        cut_with_its_right(web, raw(web, one_large(web), path, context=context))
-
-
-def one_large(web: Served) -> str:
-    """A key of the consumer `a`, whose share is large."""
-    one = live(web.broker, "a")
-    assert one.share
-    multiply(web, one.share.topic, 20_000)
-    return web.broker.api_keys.add("a")
-
-
-def cut_with_its_right(web: Served, slow: socket.socket) -> None:
-    """What it takes after its right has ended is at most what its own kernel had already."""
-    for _ in range(1 << 11):
-        assert slow.recv(1), "the first records come"
-    (given,) = web.broker.sharing.grants()
-    web.broker.sharing.revoke(given.grant.id, "r")
-    until(lambda: '"LineEnded"' in web.broker.settings.events_path.read_text(), PROMISED)
-    assert len(received(slow)) < 1 << 14
-    slow.close()
-
-
-@pytest.mark.parametrize("path", [f"{SNAPSHOT}?format=csv", f"{RECORDS}?limit=5000"])
-def test_what_is_broken_off_never_looks_whole_to_an_old_client(web: Served, path: str) -> None:
-    """HTTP/1.0 knows an end by the connection's alone: an orderly one would look whole."""
-    old = raw(web, one_large(web), path, version="1.0")
-    assert old.recv(1)
-    (given,) = web.broker.sharing.grants()
-    web.broker.sharing.revoke(given.grant.id, "r")
-    assert is_reset(old)
-
-
-def test_what_fails_in_the_middle_never_looks_whole_to_an_old_client(
-    web: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, calls = Csv.batch, itertools.count()
-
-    def fails(self: Csv, records: Any) -> bytes:
-        if next(calls) == 3:
-            raise ValueError("unforeseen")
-        return whole(self, records)
-
-    monkeypatch.setattr(Csv, "batch", fails)
-    assert is_reset(raw(web, one_large(web), f"{SNAPSHOT}?format=csv", version="1.0"))
-
-
-def is_reset(connection: socket.socket) -> bool:
-    """Whether the other side ends it otherwise than in order."""
-    connection.settimeout(10)
-    with connection:
-        try:
-            while connection.recv(1 << 16):
-                continue
-        except ConnectionResetError:
-            return True
-    return False
-
-
-def test_a_client_that_takes_nothing_is_cut(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.web.stream.PATIENCE", 1.0)
-    one = live(web.broker, "a")
-    assert one.share
-    multiply(web, one.share.topic, 60_000)
-    slow = raw(web, web.broker.api_keys.add("a"), SNAPSHOT)
-    others = web.client("a")
-    assert others.get(RECORDS).status_code == 200
-    until(lambda: '"not_taken"' in web.broker.settings.events_path.read_text(), 8)
-    slow.close()
-
-
-def test_a_client_that_says_nothing_is_cut(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines_module, "PATIENCE", 0.5)
-    host, port = web.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as silent:
-        silent.sendall(b"GET /livez HTT")
-        assert received(silent) == b""
-
-
-@pytest.mark.parametrize(
-    ("length", "more"), [(0, b"GET /livez HTT"), (9, b"half")], ids=["head", "body"]
-)
-def test_a_client_that_says_no_more_after_an_answer_is_cut(
-    web: Served, monkeypatch: pytest.MonkeyPatch, length: int, more: bytes
-) -> None:
-    """Half a request, or half of what was announced with the one before."""
-    monkeypatch.setattr(lines_module, "PATIENCE", 0.5)
-    ask = f"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
-    host, port = web.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as silent:
-        silent.sendall(ask)
-        answer = b""
-        while not answer.endswith(b"}"):
-            answer += silent.recv(1 << 12)
-        silent.sendall(more)
-        assert received(silent) == b""
 
 
 def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,24 +265,14 @@ def test_fifty_consumers_each_revoked_while_it_streams(web: Served) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    certificate, key = _certificate(tmp_path)
-    with served(tmp_path, 3, http_certificate=certificate, http_private_key=key) as web:
+    chain, key = certificate(tmp_path)
+    with served(tmp_path, 3, http_certificate=chain, http_private_key=key) as web:
         live(web.broker, "a")
         assert web.url.startswith("https://127.0.0.1:")
-        context = ssl.create_default_context(cafile=str(certificate))
+        context = ssl.create_default_context(cafile=str(chain))
         with httpx2.Client(base_url=web.url, verify=context) as client:
             bearer = {"Authorization": f"Bearer {web.broker.api_keys.add('a')}"}
             assert len(client.get(RECORDS, headers=bearer).json()["records"]) == 3
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(folder / "k.pem"), "-out", str(folder / "c.pem")],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "c.pem", folder / "k.pem"
 
 
 def test_where_it_may_listen(tmp_path: Path) -> None:

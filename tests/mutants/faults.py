@@ -15,7 +15,7 @@ EFFECTS = "broker/policy/effects.py"
 MASKS = "broker/projection/masks.py"
 ACCESS = "tests/unit/test_access.py"
 DELIVERY = "tests/unit/test_delivery.py"
-SLOW = "tests/faults/test_lines.py::test_a_slow_client_is_cut_with_its_right"
+SLOW = "tests/faults/test_slow.py::test_a_slow_client_is_cut_with_its_right"
 STREAM = "tests/unit/test_stream.py"
 
 
