@@ -24,16 +24,18 @@ from broker.sharing.versions import Versions
 from broker.sources import Sources
 from broker.store.lease import Lease
 from broker.web.access import Access
+from broker.web.address import Address
 from broker.web.app import build_app
 from broker.web.cursor import Cursors
 from broker.web.delivery import Delivery
+from broker.web.front import front_router
 from broker.web.health import health_router
 from broker.web.lines import Lines
 from broker.web.pulse import Pulse
 from broker.web.records_api import Desk, records_router
 from broker.web.registry_api import registry_router
 from broker.web.rights import Rights
-from broker.web.role import Address, ServeRole, Serving
+from broker.web.role import ServeRole, Serving
 from broker.web.waiting import Waiting
 
 
@@ -133,21 +135,21 @@ class Broker(Sources):
         """The record of what left over HTTP."""
         return Pulls(self.store)
 
+    @property
+    def address(self) -> Address:
+        """Where HTTP is listened for."""
+        settings = self.settings
+        return Address(
+            settings.http_host,
+            settings.http_port,
+            settings.metrics_port,
+            settings.http_certificate,
+            settings.http_private_key,
+        )
+
     def serve_role(self, tell: Callable[[str], None]) -> ServeRole:
         """HTTP as a role; `tell` hears where it can be reached."""
-        settings = self.settings
-        return ServeRole(
-            Address(
-                settings.http_host,
-                settings.http_port,
-                settings.metrics_port,
-                settings.http_certificate,
-                settings.http_private_key,
-            ),
-            self._serving,
-            self.telemetry.registry,
-            tell,
-        )
+        return ServeRole(self.address, self._serving, self.telemetry.registry, self.hold, tell)
 
     def _serving(self) -> Serving:
         rights = Rights(self.sharing, self.api_keys, self.catalog)
@@ -175,6 +177,7 @@ class Broker(Sources):
             records_router(desk),
             registry_router(caller, rights),
             health_router(checks),
+            front_router(),
         ]
         return Serving(build_app(routers, emit, version("shuqiao")), lines, pulse)
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.bootstrap import Broker
-from broker.errors import ShuQiaoError
+from broker.errors import SettingsError, ShuQiaoError
 from broker.log.place import network_file_system
 from broker.policy.load import check_policy
+from broker.web.address import listening
+from broker.web.role import port_hold
 
 _LOW_DISK = 1 << 30
 """Bytes below which the disk is called full soon."""
@@ -51,6 +53,7 @@ def examine(broker: Broker) -> Iterator[Finding]:
         ("store", _store),
         ("keyring", _keyring),
         ("log", _log),
+        ("ports", _ports),
     )
     for name, check in checks:
         try:
@@ -148,6 +151,20 @@ def _log(broker: Broker) -> Iterator[Finding]:
         yield Finding("log", f"{broker.settings.log_path}: {fault}", "restore it from a backup")
     if not faults:
         yield Finding("log", f"{len(broker.log.topics())} topics, pages in order")
+
+
+def _ports(broker: Broker) -> Iterator[Finding]:
+    broker.address.check()
+    for setting, host, port in broker.address.ports():
+        if broker.hold(port_hold(port)).elsewhere():
+            yield Finding("ports", f"{host}:{port} is listened on by this installation")
+            continue
+        try:
+            listening(setting, host, port).close()
+        except SettingsError as error:
+            yield Finding("ports", f"{error.where}: {error.what}", error.mend)
+        else:
+            yield Finding("ports", f"{host}:{port} is free")
 
 
 def _existing(path: Path) -> Path:

@@ -41,6 +41,20 @@ class Hold:
         self._handle = handle
         return True
 
+    def elsewhere(self) -> bool:
+        """Whether somebody has the hold; takes nothing and makes nothing."""
+        try:
+            handle = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
     def last(self) -> int:
         """The id of the process that has the hold, or had it last; 0 where nobody ever had."""
         try:

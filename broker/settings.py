@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         600, ge=1, description="requests that one consumer may make in a minute"
     )
     http_streams: int = Field(
-        20, ge=1, description="streams and waiting requests that one consumer may have open"
+        20, ge=1, description="streams, waiting requests and pages that one consumer may have open"
     )
     metrics_port: int = Field(
         8732, ge=0, le=65535, description="loopback port of `/metrics`; 0: none"

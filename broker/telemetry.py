@@ -233,7 +233,8 @@ class RequestFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class LineEnded(Event):
-    """An open stream was ended: its right has, or its client took nothing."""
+    """An answer was cut: its right has ended or cannot be asked, its client took nothing, or it
+    was broken off here."""
 
     METRIC: ClassVar[str] = "shuqiao_ended_lines"
     HELP: ClassVar[str] = "open streams that were ended"

@@ -1,5 +1,6 @@
 """HTTP over a small city, for tests: the real server on a port of its own, in this process."""
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import httpx2
 
 from broker.bootstrap import Broker
+from broker.log.interface import Append, Batch
 from broker.sharing.service import Outcome
 from broker.web.role import ServeRole
 from tests import city
@@ -18,11 +20,12 @@ NOW = datetime.now() - timedelta(days=1)
 
 
 class Served:
-    """A broker, its HTTP role, and clients by consumer."""
+    """A broker, its HTTP role, what stops it, and clients by consumer."""
 
-    def __init__(self, broker: Broker, role: ServeRole) -> None:
+    def __init__(self, broker: Broker, role: ServeRole, stop: threading.Event) -> None:
         self.broker = broker
         self.role = role
+        self.stop = stop
         self.url = role.url
         self._made: list[httpx2.Client] = []
 
@@ -68,7 +71,7 @@ def served(folder: Path, people: int = 0, **more: Any) -> Iterator[Served]:
         thread.start()
         until(lambda: role.url or failures)
         assert not failures, failures
-        serving = Served(beside, role)
+        serving = Served(beside, role, stop)
         try:
             yield serving
         finally:
@@ -92,6 +95,32 @@ def live(broker: Broker, consumer: str, items: str = "name sex", **more: Any) ->
     outcome = city.grant(broker, consumer, items, **more)
     city.relay(broker)
     return outcome
+
+
+def multiply(web: Served, topic: str, records: int) -> None:
+    """Make a share large: its values again under other keys, straight into the log."""
+    log = web.broker.log
+    found = [one for part in range(4) for one in log.read(topic, part, 0, 100)]
+    for start in range(0, records, 5_000):
+        log.commit(
+            Batch(
+                appends=[
+                    Append(topic, n % 4, n.to_bytes(16, "big"), found[n % len(found)].value)
+                    for n in range(start, min(start + 5_000, records))
+                ]
+            )
+        )
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its private key, made there."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(folder / "k.pem"), "-out", str(folder / "c.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "c.pem", folder / "k.pem"
 
 
 def until(says: Callable[[], Any], seconds: float = 10) -> float:

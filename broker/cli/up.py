@@ -14,11 +14,13 @@ _REMEMBERED = 50
 def up() -> None:
     """Run connectors, relay, controller and HTTP in this process, until Ctrl-C or SIGTERM."""
     with opened() as broker:
+        http = broker.serve_role(_reached)
+        http.take()
         roles: list[Role] = [
             broker.connect_role(told("connect")),
             broker.relay_role(),
             broker.controller_role(),
-            broker.serve_role(_reached),
+            http,
         ]
         run(broker, roles)
 
@@ -26,7 +28,9 @@ def up() -> None:
 def serve() -> None:
     """Serve consumers over HTTP: their shares, records, snapshots, events and schemas."""
     with opened() as broker:
-        run(broker, [broker.serve_role(_reached)])
+        http = broker.serve_role(_reached)
+        http.take()
+        run(broker, [http])
 
 
 def controller() -> None:

@@ -1,9 +1,9 @@
 """Who calls, and how often.
 
 Law: a caller is a consumer with a key in use, or nobody. Wrong keys are told to the
-operators as a count, never as what was sent; an address that sends many is not answered
-in detail any more, while right keys from there go on. A consumer that asks too often
-waits.
+operators as a count, each of them, never as what was sent; an address that sends many is
+not answered in detail any more, while right keys from there go on. A consumer that asks
+too often waits.
 """
 
 import base64
@@ -84,10 +84,9 @@ class Access:
         key = self._keys.holder(text, consumer) if text else None
         if key is None:
             wait = self._wrong.take(request.client.host if request.client else "")
-            if wait:
-                raise too_many("wrong keys", wait)
-            self._emit(AccessDenied(reason="wrong_key" if text else "no_key"))
-            raise wrong_key()
+            kind = "wrong_key" if text else "no_key"
+            self._emit(AccessDenied(reason="too_many" if wait else kind))
+            raise too_many("wrong keys", wait) if wait else wrong_key()
         if wait := self._asked.take(key.consumer):
             raise too_many("requests", wait)
         return key

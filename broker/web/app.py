@@ -1,9 +1,11 @@
 """The HTTP application: its routers, and what holds for every answer.
 
 Law: no answer may be kept by a cache; every error has the one form; an unforeseen error
-is told to the operators by its kind alone, and to the caller not at all.
+is told to the operators by its kind alone, and to the caller not at all. What is stopped
+before it has begun is to be asked again.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -60,14 +62,21 @@ class Outermost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
+        begun = False
 
         async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
         try:
             await self._app(scope, receive, sent)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            await away().response()(scope, receive, sent)
         except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
             # what was begun is broken off by the server, because it has no end
             self._emit(RequestFailed(error=type(error).__name__))
@@ -96,7 +105,8 @@ def _malformed(request: Request, error: Exception) -> Response:
 def _elsewhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {404: "there is nothing here", 405: "this method is not allowed here"}
-    refusal = Refusal(error.status_code * 100, words.get(error.status_code, "not possible"))
+    what = words.get(error.status_code, "not possible")
+    refusal = Refusal(error.status_code * 100, what, "/openapi.json lists what there is")
     return refusal.response(error.headers)
 
 

@@ -1,13 +1,14 @@
 """Open connections that carry a share, and how one is ended at once.
 
 Law: a line ends within two seconds of its right, whatever its client does: asked first,
-then cut with everything that has not left yet. A line that cannot be judged (the store
-is away) is ended as well. A client that takes nothing for `PATIENCE` seconds, or says
-nothing after it has connected, is cut.
+then cut with everything that has not left yet. It is open until everything has left. A line
+that cannot be judged (the store is away) is ended as well. A client that takes nothing for
+`PATIENCE` seconds, or asks nothing after it has connected or was answered, is cut.
 """
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ from broker.errors import ShuQiaoError
 from broker.sharing.service import Sharing
 from broker.telemetry import Event, LineEnded
 from broker.web.pulse import Pulse
-from broker.web.refusal import too_many
+from broker.web.refusal import away, too_many
 from broker.web.rights import Right, Rights
+from broker.web.unsent import drop, unsent
 
 LOOK = 0.25
 """Seconds between two looks at the rights of open lines."""
@@ -34,19 +36,25 @@ BLIND = 1.0
 """Seconds for which the rights may be unknown before lines are ended."""
 
 PATIENCE = 30.0
-"""Seconds in which a client must take what is sent, and in which it must ask."""
+"""Seconds in which a client must take what is sent, and in which it must ask (again)."""
 
 _UNSENT = 1 << 16
 """Bytes that may wait for a slow client in this process, and about as many in the kernel."""
 
 
+_FIRST_PAUSE = 0.001
+"""Seconds between the first two looks whether everything has left: it mostly has."""
+
+
 @dataclass(slots=True, eq=False)
 class Line:
-    """One open stream or waiting request; `over` is set once it is to end."""
+    """One open stream or waiting request; `over` is set once it is to end, `stopped` where
+    that is because HTTP is stopped."""
 
     right: Right
     client: Any
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: bool = False
 
 
 class Lines:
@@ -67,10 +75,14 @@ class Lines:
         self._emit = emit
         self._open: set[Line] = set()
         self._transports: dict[Any, asyncio.Transport] = {}
+        self._stopped = False
 
     @contextmanager
     def opened(self, right: Right, client: Any) -> Iterator[Line]:
-        """A line, open until the block ends; `Refusal` where the consumer has too many."""
+        """A line, open until the block ends; `Refusal` where the consumer has too many, or HTTP
+        is stopped."""
+        if self._stopped:
+            raise away()
         mine = sum(one.right.key.consumer == right.key.consumer for one in self._open)
         if mine >= self._limit:
             raise too_many("streams at once", wait=5)
@@ -81,13 +93,34 @@ class Lines:
         finally:
             self._open.discard(line)
 
+    def stop(self) -> None:
+        """End whoever waits: HTTP is stopped."""
+        self._stopped = True
+        for line in self._open:
+            line.stopped = True
+            line.over.set()
+        self._pulse.beat()
+
     def cut(self, line: Line, reason: str) -> None:
         """End the connection now; what has not left does not leave."""
         key, share = line.right.key, line.right.share
         self._emit(LineEnded(reason=reason, share=share.id, consumer=key.consumer))
         transport = self._transports.get(line.client)
         if transport is not None:
-            transport.abort()
+            drop(transport)
+
+    async def left(self, line: Line) -> None:
+        """Return when everything has left; `TimeoutError` where the client takes nothing."""
+        loop = asyncio.get_running_loop()
+        transport = self._transports.get(line.client)
+        least, until, pause = sys.maxsize, loop.time(), _FIRST_PAUSE
+        while transport is not None and (now := unsent(transport)):
+            if now < least:
+                least, until = now, loop.time() + PATIENCE
+            elif loop.time() > until:
+                raise TimeoutError
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LOOK)
 
     async def watch(self) -> None:
         """Look at the rights again and again, until cancelled."""
@@ -128,15 +161,22 @@ class Lines:
                 raw = transport.get_extra_info("socket")
                 if raw is not None:
                     raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
-                self.loop.call_later(PATIENCE, self._silent)
+                self._asks = self.loop.call_later(PATIENCE, self._silent)
 
             def connection_lost(self, exc: Exception | None) -> None:
+                self._asks.cancel()
                 transports.pop(self.client, None)
                 super().connection_lost(exc)
 
+            def on_response_complete(self) -> None:
+                # the server's own patience ends with the first byte of another request
+                self._asks.cancel()
+                self._asks = self.loop.call_later(PATIENCE, self._silent)
+                super().on_response_complete()
+
             def _silent(self) -> None:
-                if self.cycle is None:
-                    self.transport.abort()
+                if self.cycle is None or self.cycle.response_complete:
+                    drop(self.transport)
 
         return Connection
 

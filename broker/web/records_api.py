@@ -41,6 +41,9 @@ from broker.web.waiting import Waiting
 BATCH = 1_000
 """Records that leave together in a stream."""
 
+PIECE = 1 << 16
+"""Bytes of a page that leave together."""
+
 HEARTBEAT = 10.0
 """Seconds after which a stream without news says that it is alive."""
 
@@ -118,13 +121,28 @@ class Desk:
             "cursor": headers["ShuQiao-Cursor"],
             "more": not page.at_end,
         }
-        return Response(to_json(body), media_type="application/json", headers=headers)
+        return self._whole(right, to_json(body), "application/json", headers)
 
     def _avro_page(self, right: Right, page: Page) -> Response:
         headers = self.headers(right, page.cursor)
         form = Avro(right.share.schema, headers["ShuQiao-Cursor"])
         body = form.head() + form.batch(page.records)
-        return Response(body, media_type=form.media_type, headers=headers)
+        return self._whole(right, body, form.media_type, headers)
+
+    def _whole(
+        self, right: Right, body: bytes, media_type: str, headers: dict[str, str]
+    ) -> Response:
+        """A body whose length is known, in pieces: the right is asked before each."""
+
+        async def pieces(line: Line) -> AsyncIterator[bytes]:
+            for start in range(0, len(body), PIECE):
+                await run_sync(self.rights.hold, right)
+                yield body[start : start + PIECE]
+
+        length = {"Content-Length": str(len(body))}
+        return Stream(
+            pieces, self.lines, right, _no_words, media_type=media_type, headers=headers | length
+        )
 
     async def snapshot(self, right: Right, name: SnapshotFormat) -> Response:
         """The current values of a share."""
@@ -250,6 +268,10 @@ def _events(records: list[Stored], codec: Codec, mark: str) -> bytes:
 
 def _error_event(error: Mapping[str, object]) -> bytes:
     return b"event: error\ndata: " + to_json(error) + b"\n\n"
+
+
+def _no_words(error: Mapping[str, object]) -> bytes:
+    return b""
 
 
 def _described(share: Share, catalog: Catalog) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A response that leaves piece by piece, for as long as its right holds.
 
-Law: each piece is made when the one before has been taken. Where the stream ends before
-its end, it says so in its own form where that has words for it, and then breaks off: what
-was cut never looks whole.
+Law: each piece is made when the one before has been taken, and the line is open until all of
+them have left. Where the stream ends before its end, it says so in its own form, or is cut
+where that has no words for it: what was broken off never looks whole.
 """
 
 import asyncio
@@ -48,13 +48,20 @@ class Stream(Response):
         """See ASGI."""
         try:
             with self._lines.opened(self._right, scope.get("client")) as line:
-                await self._until_gone(line, scope, receive, send)
+                try:
+                    whole = await self._until_gone(line, receive, send)
+                except BaseException:
+                    self._lines.cut(line, "broken_off")
+                    raise
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
+            return
+        if whole:  # otherwise without an end: the server breaks the connection off
+            await send(_body(b"", more=False))
 
-    async def _until_gone(self, line: Line, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until everything has left or the client has gone."""
-        leaving = asyncio.ensure_future(self._leave(line, scope, send))
+    async def _until_gone(self, line: Line, receive: Receive, send: Send) -> bool:
+        """Send until everything has left or the client has gone; whether all has left."""
+        leaving = asyncio.ensure_future(self._leave(line, send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait({leaving, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,28 +70,35 @@ class Stream(Response):
             leaving.cancel()
             with suppress(asyncio.CancelledError):
                 await leaving
+        return not leaving.cancelled() and leaving.result()
 
-    async def _leave(self, line: Line, scope: Scope, send: Send) -> None:
+    async def _leave(self, line: Line, send: Send) -> bool:
+        """Send every piece; whether all has left."""
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await _taken(send, start)
-            if scope["method"] != "HEAD" and not await self._whole(line, send):
-                return  # without an end: the server breaks the connection off
-            await _taken(send, _body(b"", more=False))
+            refusal = await self._refusal(line, send)
+            words = self._last_words(refusal.body()) if refusal else b""
+            if refusal and not words:
+                self._lines.cut(line, "away" if refusal.status == 503 else "right_ended")
+                return False
+            if words:
+                await _taken(send, _body(words, more=True))
+            await self._lines.left(line)
         except TimeoutError:
             self._lines.cut(line, "not_taken")
+            return False
+        return refusal is None
 
-    async def _whole(self, line: Line, send: Send) -> bool:
-        """Whether every piece has left."""
+    async def _refusal(self, line: Line, send: Send) -> Refusal | None:
+        """Send the pieces; what was said against one of them, if anything."""
         try:
             async for piece in self._pieces(line):
                 if piece:
                     await _taken(send, _body(piece, more=True))
         except (Refusal, ShuQiaoError) as error:
-            refusal = error if isinstance(error, Refusal) else away()
-            await _taken(send, _body(self._last_words(refusal.body()), more=True))
-            return False
-        return True
+            return error if isinstance(error, Refusal) else away()
+        return None
 
 
 def _body(piece: bytes, more: bool) -> dict[str, Any]:

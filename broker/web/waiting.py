@@ -1,7 +1,7 @@
 """Waiting for something new in a share.
 
 Law: who waits costs nothing but a place in a set; where a share ends is looked up once a
-beat for all who wait for it. Nobody waits beyond the end of his right.
+beat for all who wait for it. Nobody waits beyond the end of his right, or of the process.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from broker.web.cursor import Cursor
 from broker.web.delivery import Delivery
 from broker.web.lines import Line
 from broker.web.pulse import Pulse
+from broker.web.refusal import away
 
 
 class Waiting:
@@ -23,8 +24,8 @@ class Waiting:
         self._ends: dict[str, tuple[int, asyncio.Task[Cursor]]] = {}
 
     async def more(self, line: Line, cursor: Cursor, seconds: float) -> bool:
-        """Whether there is something after the cursor within so many seconds, or the line is
-        over."""
+        """Whether there is something after the cursor within so many seconds, or the right is
+        over; `Refusal` where HTTP is stopped meanwhile."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while not line.over.is_set():
@@ -37,6 +38,8 @@ class Waiting:
                 return False
             if self._pulse.number == number:
                 await self._pulse.wait(left)
+        if line.stopped:
+            raise away()
         return True
 
     async def _end(self, line: Line, number: int) -> Cursor:

@@ -1,15 +1,17 @@
-"""Open streams under everything that can happen to them: rights that end, clients that do
-not read, keys that are revoked, a store that is away, many at once.
+"""Open streams under everything that can happen to them: rights that end, keys that are
+revoked, a store that is away, HTTP that is stopped, many at once.
 """
 
 import asyncio
 import json
 import socket
+import ssl
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,10 @@ import httpx2
 import pytest
 
 from broker.errors import StoreError
-from broker.log.interface import Append, Batch
 from broker.store.engine import Store
-from broker.web import lines as lines_module
+from broker.web.waiting import Waiting
 from tests import city
-from tests.serving import Served, change, live, served, until
+from tests.serving import Served, certificate, change, live, multiply, served, until
 
 DATASET = "ga.resident_base"
 RECORDS = f"/v1/datasets/{DATASET}/records"
@@ -35,21 +36,6 @@ PROMISED = 2.0
 def web(tmp_path: Path) -> Iterator[Served]:
     with served(tmp_path, 40, http_streams=600, http_requests_per_minute=100_000) as found:
         yield found
-
-
-def multiply(web: Served, topic: str, records: int) -> None:
-    """Make a share large: its values again under other keys, straight into the log."""
-    log = web.broker.log
-    found = [one for part in range(4) for one in log.read(topic, part, 0, 100)]
-    for start in range(0, records, 5_000):
-        log.commit(
-            Batch(
-                appends=[
-                    Append(topic, n % 4, n.to_bytes(16, "big"), found[n % len(found)].value)
-                    for n in range(start, min(start + 5_000, records))
-                ]
-            )
-        )
 
 
 def ends_within(read: Callable[[], object], end: Callable[[], object]) -> tuple[float, Any]:
@@ -107,7 +93,7 @@ def test_a_snapshot_that_is_cut_never_looks_whole(web: Served, form: str) -> Non
     client = web.client("a")
     with (
         client.stream("GET", SNAPSHOT, params={"format": form}) as stream,
-        pytest.raises(httpx2.RemoteProtocolError),
+        pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)),
     ):
         for number, _ in enumerate(stream.iter_bytes(1000)):
             if number == 50:
@@ -135,63 +121,6 @@ def test_a_revoked_key_ends_what_is_open_with_it(web: Served) -> None:
     assert stays.get(RECORDS).status_code == 200
 
 
-def raw(web: Served, key: str, path: str, receive_buffer: int = 4096) -> socket.socket:
-    """A connection that has asked, and reads as slowly as its owner likes."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    host, port = web.url.removeprefix("http://").split(":")
-    made.connect((host, int(port)))
-    made.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
-    return made
-
-
-def drained(connection: socket.socket) -> int:
-    """Bytes that still come until the other side is gone."""
-    connection.settimeout(5)
-    total = 0
-    try:
-        while piece := connection.recv(1 << 16):
-            total += len(piece)
-    except ConnectionResetError:
-        return total
-    return total
-
-
-def test_a_slow_client_is_cut_with_its_right(web: Served) -> None:
-    """One byte a second; after the revocation there is nothing left to drip."""
-    one = live(web.broker, "a")
-    assert one.share
-    multiply(web, one.share.topic, 60_000)
-    slow = raw(web, web.broker.api_keys.add("a"), SNAPSHOT)
-    for _ in range(2):
-        assert slow.recv(1)
-        time.sleep(0.5)
-    web.broker.sharing.revoke(one.grant.id, "r")
-    until(lambda: '"LineEnded"' in web.broker.settings.events_path.read_text(), PROMISED)
-    assert drained(slow) < 1 << 18, "what had left before, at most"
-    slow.close()
-
-
-def test_a_client_that_takes_nothing_is_cut(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.web.stream.PATIENCE", 1.0)
-    one = live(web.broker, "a")
-    assert one.share
-    multiply(web, one.share.topic, 60_000)
-    slow = raw(web, web.broker.api_keys.add("a"), SNAPSHOT)
-    others = web.client("a")
-    assert others.get(RECORDS).status_code == 200
-    until(lambda: '"not_taken"' in web.broker.settings.events_path.read_text(), 8)
-    slow.close()
-
-
-def test_a_client_that_says_nothing_is_cut(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines_module, "PATIENCE", 0.5)
-    host, port = web.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as silent:
-        silent.sendall(b"GET /livez HTT")
-        assert drained(silent) == 0
-
-
 def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     live(web.broker, "a")
     client = web.client("a")
@@ -215,6 +144,37 @@ def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.Mo
         assert client.get(RECORDS).status_code == 503
         assert client.get("/readyz").status_code == 503
     assert client.get(RECORDS).status_code == 200
+
+
+def test_who_waits_is_told_to_ask_again_when_http_stops(
+    web: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(web.broker, "a")
+    client, other = web.client("a"), web.client("a")
+    cursor = client.get(RECORDS).json()["cursor"]
+    waits, more = threading.Semaphore(0), Waiting.more
+
+    async def waiting(self: Waiting, *words: Any) -> bool:
+        waits.release()
+        return await more(self, *words)
+
+    def events() -> list[str]:
+        found: list[str] = []
+        with other.stream("GET", EVENTS) as stream, suppress(httpx2.RemoteProtocolError):
+            found.extend(line for line in stream.iter_lines() if line.startswith("data: "))
+            found.append("looks whole")
+        return found
+
+    monkeypatch.setattr(Waiting, "more", waiting)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(client.get, RECORDS, params={"cursor": cursor, "wait": 15})
+        streamed = pool.submit(events)
+        assert waits.acquire(timeout=10) and waits.acquire(timeout=10)
+        web.stop.set()
+        answer, found = asked.result(10), streamed.result(10)
+    assert answer.status_code == 503 and answer.json()["error_code"] == 50301
+    assert int(answer.headers["retry-after"]) >= 1 and "cache-control" in answer.headers
+    assert json.loads(found[-1][6:])["error_code"] == 50301
 
 
 def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
@@ -305,26 +265,14 @@ def test_fifty_consumers_each_revoked_while_it_streams(web: Served) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    certificate, key = _certificate(tmp_path)
-    with served(tmp_path, 3, http_certificate=certificate, http_private_key=key) as web:
+    chain, key = certificate(tmp_path)
+    with served(tmp_path, 3, http_certificate=chain, http_private_key=key) as web:
         live(web.broker, "a")
         assert web.url.startswith("https://127.0.0.1:")
-        import ssl
-
-        context = ssl.create_default_context(cafile=str(certificate))
+        context = ssl.create_default_context(cafile=str(chain))
         with httpx2.Client(base_url=web.url, verify=context) as client:
             bearer = {"Authorization": f"Bearer {web.broker.api_keys.add('a')}"}
             assert len(client.get(RECORDS, headers=bearer).json()["records"]) == 3
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(folder / "k.pem"), "-out", str(folder / "c.pem")],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "c.pem", folder / "k.pem"
 
 
 def test_where_it_may_listen(tmp_path: Path) -> None:

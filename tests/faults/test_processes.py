@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from broker.bootstrap import Broker
@@ -28,7 +30,7 @@ def process(folder: Path, *words: str, **more: str) -> Iterator[subprocess.Popen
     """A command as a process of its own, ended by its id at the end."""
     environment = {
         **os.environ, "SHUQIAO_STATE": str(folder), "SHUQIAO_SETTLE_SECONDS": "0",
-        "SHUQIAO_POLL_SECONDS": "1", **more,
+        "SHUQIAO_POLL_SECONDS": "1", "SHUQIAO_HTTP_PORT": "0", "SHUQIAO_METRICS_PORT": "0", **more,
     }  # fmt: skip
     running = subprocess.Popen(
         [sys.executable, "-m", "broker.cli.main", "--lang", "en", *words],
@@ -74,6 +76,20 @@ def test_up_collects_relays_closes_and_stops_on_a_signal(tmp_path: Path) -> None
             up.terminate()
             assert up.wait(10) == 0
             assert up.stdout and "stopped" in up.stdout.read()
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+@pytest.mark.parametrize("setting", ["http_port", "metrics_port"])
+def test_a_taken_port_ends_the_start(tmp_path: Path, command: str, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        variable = f"SHUQIAO_{setting.upper()}"
+        with process(tmp_path, command, **{variable: str(port)}) as started:
+            assert started.wait(20) == 1
+            assert started.stdout
+            said = started.stdout.read()
+    assert str(port) in said and setting in said and variable in said
+    assert "running" not in said and "Traceback" not in said
 
 
 def test_a_second_relay_stands_by_and_takes_over(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`shuqiao doctor`: each thing that can be wrong is found, with what to do."""
 
 import os
+import socket
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from broker.bootstrap import Broker
 from broker.doctor import Finding, examine
 from tests import city
+from tests.serving import served
 
 NOW = datetime.now() - timedelta(days=1)
 
@@ -21,8 +23,8 @@ def made(folder: Path) -> None:
         city.relay(broker)
 
 
-def wrong(folder: Path) -> list[Finding]:
-    broker = Broker(city.settings(folder))
+def wrong(folder: Path, **more: int) -> list[Finding]:
+    broker = Broker(city.settings(folder, **{"http_port": 0, "metrics_port": 0, **more}))
     try:
         return [one for one in examine(broker) if not one.well]
     finally:
@@ -70,3 +72,18 @@ def test_a_damaged_page_is_refused_and_named(tmp_path: Path) -> None:
     log.write_bytes(data)
     found = [one for one in wrong(tmp_path) if one.check in ("log", "keyring")]
     assert found and all("log.db" in one.found and "backup" in one.mend for one in found)
+
+
+def test_a_busy_port_is_named_unless_it_is_this_installations(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for setting in ("http_port", "metrics_port"):
+            (found,) = wrong(tmp_path / "empty", **{setting: port})
+            assert found.check == "ports" and str(port) in found.found and setting in found.found
+    assert not (tmp_path / "empty").exists(), "it looks and changes nothing"
+    assert wrong(tmp_path / "empty", http_port=port) == []
+    with served(tmp_path / "one", http_port=port):
+        assert wrong(tmp_path / "one", http_port=port) == []
+        (found,) = wrong(tmp_path / "other", http_port=port)
+        assert found.check == "ports"
+    assert wrong(tmp_path / "other", http_port=port) == []

@@ -11,7 +11,7 @@ from typing import Any
 import fastavro
 import httpx2
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, text, update
 
 from broker.errors import StoreError
 from broker.store.tables import pull
@@ -257,6 +257,11 @@ def test_wrong_keys_are_limited_and_right_ones_go_on(web: Served) -> None:
     refused(late, 42901)
     assert int(late.headers["retry-after"]) >= 1
     assert good.get("/v1/shares").status_code == 200
+    events = [json.loads(one) for one in web.broker.settings.events_path.read_text().splitlines()]
+    reasons = [one["reason"] for one in events if one["event"] == "AccessDenied"]
+    statuses = [one.status_code for one in answers]
+    assert reasons.count("wrong_key") == statuses.count(401)
+    assert reasons.count("too_many") == statuses.count(429) == 30 - statuses.count(401)
 
 
 def test_a_consumer_that_asks_too_often_waits(tmp_path: Path) -> None:
@@ -286,10 +291,18 @@ def test_every_pull_is_recorded_and_stays(web: Served) -> None:
     assert by_kind == {"records": 60, "snapshot": 60}
     first = next(pulled for pulled in found if pulled.kind == "records")
     assert first.position_from == [0, 0, 0, 0] and sum(first.position_to) == 60
-    for statement in (update(pull).values(records=0), delete(pull)):
+    everything = web.broker.pulls.newest(50)
+    other = {name: "x" for name in ("at", "consumer", "api_key", "dataset", "share", "kind")}
+    again = {"sequence": 1, "position_from": [], "position_to": [], "records": 0, **other}
+    put = insert(pull).values(again)
+    for statement in (
+        update(pull).values(records=0), delete(pull), put.prefix_with("OR REPLACE"),
+        put.prefix_with("OR IGNORE"), put, text("UPDATE OR REPLACE pull SET sequence = 2"),
+        text("INSERT INTO pull SELECT * FROM pull WHERE true ON CONFLICT DO UPDATE SET records=0"),
+    ):  # fmt: skip
         with pytest.raises(StoreError), web.broker.store.writing() as connection:
             connection.execute(statement)
-    assert web.broker.pulls.newest(50)[-len(found) :] == found
+    assert web.broker.pulls.newest(50)[-len(everything) :] == everything
 
 
 def test_the_registry_knows_ones_own_subjects_alone(web: Served) -> None:
@@ -332,6 +345,26 @@ def test_health_and_headers(web: Served) -> None:
     for path in ("/livez", "/openapi.json", "/v1/shares", "/nowhere"):
         assert client.get(path).headers["cache-control"] == "no-store"
     (web.broker.settings.state / "keyring.json").chmod(0o600)
+
+
+def test_the_front_door_says_where_to_go_and_nothing_more(web: Served) -> None:
+    live(web.broker, "a")
+    nobody = web.with_key("")
+    front = nobody.get("/")
+    assert front.status_code == 200 and front.headers["cache-control"] == "no-store"
+    assert "README" in front.text and nobody.get(front.json()["interface"]).status_code == 200
+    refused(nobody.get(front.json()["shares"]), 40101)
+    assert front.text == web.client("a").get("/").text
+    assert not any(word in front.text for word in ("ga.", "resident", "shared."))
+    for path in ("/docs", "/nowhere"):
+        assert "/openapi.json" in refused(nobody.get(path), 40400)["mend"]
+
+
+def test_a_small_answer_does_not_wait_for_an_acknowledgement(web: Served) -> None:
+    """Head and body leave apart: with Nagle's algorithm each answer took 40 ms."""
+    client = web.with_key("")
+    seconds = [client.get("/livez").elapsed.total_seconds() for _ in range(50)]
+    assert min(seconds[25:]) < 0.02
 
 
 def test_metrics_have_a_listener_of_their_own(tmp_path: Path) -> None:

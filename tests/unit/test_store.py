@@ -4,10 +4,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from broker.errors import RegistryError, StoreError
 from broker.registry import Registry, frame, unframe
+from broker.sharing.pulls import Pull, Pulls
+from broker.store import engine
 from broker.store.engine import open_store
 from broker.store.tables import metadata
 
@@ -28,6 +30,26 @@ def test_the_migrations_build_exactly_the_tables(tmp_path: Path) -> None:
             assert indexes == {tuple(c.name for c in i.columns) for i in table.indexes}
     store.close()
     assert oct((tmp_path / "store.db").stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_store_of_before_learns_that_no_pull_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    replaced = text("INSERT OR REPLACE INTO pull SELECT * FROM pull")
+    with monkeypatch.context() as before:
+        before.setattr(engine, "HEAD", "0003")
+        store = open_store(url)
+        Pulls(store).record(Pull("a", "k", "d", "s", "records", (0,), (1,), 1))
+        with store.writing() as connection:
+            connection.execute(replaced)
+        store.close()
+    store = open_store(url)
+    with pytest.raises(StoreError), store.writing() as connection:
+        connection.execute(replaced)
+    Pulls(store).record(Pull("a", "k", "d", "s", "records", (1,), (2,), 1))
+    assert len(Pulls(store).newest(9)) == 2
+    store.close()
 
 
 def test_several_that_open_at_once_migrate_once(tmp_path: Path) -> None:

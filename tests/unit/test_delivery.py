@@ -1,0 +1,173 @@
+"""What leaves of a share, and when its right is asked."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.bootstrap import Broker
+from broker.telemetry import Event
+from broker.web import records_api
+from broker.web.cursor import Cursors
+from broker.web.delivery import Delivery
+from broker.web.lines import Line
+from broker.web.records_api import Desk
+from broker.web.refusal import Refusal
+from broker.web.rights import Right, Rights
+from tests import city
+
+DATASET, OTHER = "ga.resident_base", "ga.residence_permit"
+
+
+class Fixture:
+    """A city of twenty with a consumer `a`, and what delivers to it; the clock stands."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.now = 0.0
+        self.emitted: list[Event] = []
+        self.grant = city.grant(broker, "a", "name sex").grant.id
+        city.relay(broker)
+        self.rights = Rights(broker.sharing, broker.api_keys, broker.catalog)
+        self.delivery = Delivery(
+            broker.log, self.rights, broker.pulls, broker.catalog, self.emitted.append,
+            lambda: self.now,
+        )  # fmt: skip
+        self.desk = Desk(
+            None, self.rights, self.delivery, Cursors(broker.sealer), Lines(), None, broker.catalog
+        )  # type: ignore[arg-type]
+
+    def right(self, consumer: str = "a", dataset: str = DATASET) -> Right:
+        key = self.broker.api_keys.holder(self.broker.api_keys.add(consumer))
+        assert key
+        return self.rights.to_dataset(key, dataset)
+
+    def revoke(self) -> None:
+        self.broker.sharing.revoke(self.grant, "r")
+
+
+class Lines:
+    """Lines that are never looked at; `cuts` says why they were cut."""
+
+    def __init__(self) -> None:
+        self.cuts: list[str] = []
+
+    @contextmanager
+    def opened(self, right: Right, client: Any) -> Iterator[Line]:
+        yield Line(right, client)
+
+    async def left(self, line: Line) -> None:
+        return None
+
+    def cut(self, line: Line, reason: str) -> None:
+        self.cuts.append(reason)
+
+
+@pytest.fixture
+def fixture(tmp_path: Path) -> Iterator[Fixture]:
+    city.fill(tmp_path, range(20), datetime.now() - timedelta(days=1))
+    with city.city(tmp_path) as broker:
+        city.collect(broker, limit=100)
+        yield Fixture(broker)
+
+
+def refused(call: Any, *words: Any) -> int:
+    with pytest.raises(Refusal) as caught:
+        call(*words)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", ["page", "snapshot"])
+def test_what_ends_while_its_pull_is_recorded_does_not_leave(
+    fixture: Fixture, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = fixture.right()
+    start, end = fixture.delivery.beginning(right), fixture.delivery.end(right)
+    record = fixture.broker.pulls.record
+
+    def slow(pull: Any) -> None:
+        record(pull)
+        fixture.revoke()
+
+    monkeypatch.setattr(fixture.broker.pulls, "record", slow)
+    if kind == "page":
+        assert refused(fixture.delivery.page, right, start, 100, "records") == 41001
+    else:
+        assert refused(list, fixture.delivery.snapshot(right, end, 100)) == 41001
+    assert not fixture.emitted
+
+
+@pytest.mark.parametrize("form", ["json", "avro"])
+def test_the_right_is_asked_before_each_piece_of_a_page(
+    fixture: Fixture, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the lines do: nobody looks at them here."""
+    monkeypatch.setattr(records_api, "PIECE", 100)
+    right = fixture.right()
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        if body := message.get("body"):
+            sent.append(body)
+            if len(sent) == 3:
+                fixture.revoke()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def ask() -> None:
+        start = fixture.delivery.beginning(right)
+        page = await fixture.desk.records(None, (right, start), 100, 0, form)  # type: ignore[arg-type]
+        assert int(page.headers["content-length"]) > 1_000
+        await page({"type": "http"}, receive, send)
+
+    asyncio.run(ask())
+    assert [len(piece) for piece in sent] == [100, 100, 100]
+    assert fixture.desk.lines.cuts == ["right_ended"]  # type: ignore[attr-defined]
+
+
+def test_a_cursor_opens_one_share_for_one_consumer(fixture: Fixture, tmp_path: Path) -> None:
+    broker, desk = fixture.broker, fixture.desk
+    city.use_mapping(tmp_path, "ga_residence_permit")
+    with sqlite3.connect(tmp_path / "sources" / "gongan" / "t_jzz-371502.db") as db:
+        db.execute(f"CREATE TABLE t_jzz ({', '.join(f'{n} TEXT' for n in city.PERMIT_COLUMNS)})")
+    city.collect(broker, OTHER)
+    for consumer, dataset, items in (("b", DATASET, "name sex"), ("a", OTHER, "name")):
+        city.grant(broker, consumer, items, dataset=dataset)
+        city.relay(broker, dataset)
+    mine, others, its = fixture.right(), fixture.right(dataset=OTHER), fixture.right("b")
+    assert its.share.id == mine.share.id, "one share for both"
+    text = desk.headers(mine, fixture.delivery.beginning(mine))["ShuQiao-Cursor"]
+    assert desk.of_share(mine.key, mine.share.id, text)[0] == mine
+    assert desk.of_dataset(mine.key, DATASET, text)[0] == mine
+    assert refused(desk.of_share, its.key, its.share.id, text) == 40001
+    assert refused(desk.of_share, mine.key, others.share.id, text) == 40001
+    assert refused(desk.of_dataset, mine.key, OTHER, text) == 40001
+
+
+def test_a_cursor_is_as_old_as_the_last_time_at_the_end(fixture: Fixture) -> None:
+    right = fixture.right()
+    cursor, at_end = fixture.delivery.beginning(right), False
+    while not at_end:
+        assert cursor.since == 0
+        fixture.now += 3600
+        page = fixture.delivery.page(right, cursor, 4, "records")
+        cursor, at_end = page.cursor, page.at_end
+    assert cursor.since == fixture.now > 3600
+
+
+def test_a_share_that_was_the_callers_is_over_and_another_is_not_there(fixture: Fixture) -> None:
+    right = fixture.right()
+    fixture.broker.sharing.add_consumer("c", "mz", city.Level.L3, "")
+    other = fixture.broker.api_keys.holder(fixture.broker.api_keys.add("c"))
+    assert other
+    for end in (lambda: None, fixture.revoke):
+        end()
+        assert refused(fixture.rights.to_share, other, right.share.id) == 40404
+    assert refused(fixture.rights.to_share, right.key, right.share.id) == 41001
+    assert refused(fixture.rights.hold, right) == 41001
