@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.connectors import CONNECTORS
 from tests.mutants.faults import FAULTS, WEB, Fault
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedPr
 
 
 def test_without_a_fault_every_law_holds_in_the_copy(copy: Path) -> None:
-    laws = {fault.law for fault in (*FAULTS, *WEB)}
+    laws = {fault.law for fault in (*FAULTS, *WEB, *CONNECTORS)}
     result = run(copy, *sorted(laws), SHUQIAO_EXAMPLES="25")
     tail = result.stdout[-2000:]
     passed = re.search(r"(\d+) passed", tail)
@@ -65,7 +66,7 @@ def test_without_a_fault_every_law_holds_in_the_copy(copy: Path) -> None:
     assert "too few interesting cases" in tail or result.returncode == 0, tail
 
 
-@pytest.mark.parametrize("fault", (*FAULTS, *WEB), ids=str)
+@pytest.mark.parametrize("fault", (*FAULTS, *WEB, *CONNECTORS), ids=str)
 def test_the_law_notices(copy: Path, fault: Fault) -> None:
     file = copy / fault.file
     good = file.read_text("utf-8")

@@ -309,6 +309,7 @@ def test_a_source_that_disappears_is_told_and_comes_back(broker: Broker, tmp_pat
     city.collect(broker)
     away = other.rename(tmp_path / "away")
     reports = {one.source: one for one in city.collect(broker)}
+    assert sorted(reports) == [COUNTY, "ga_t_rkxx-371521"]
     lost = reports["ga_t_rkxx-371521"].error
     assert lost is not None and "disappeared" in lost.what and "forget" in lost.mend
     assert reports[COUNTY].error is None
