@@ -86,6 +86,12 @@ class Base:
         name = f"{name}.{dataset.id}"
         return self.keyring.key(name) if there else self.keyring.ensure(name)
 
+    def confirm(self) -> None:
+        """`Replaced` where a file of what was built was deleted, or another stands in its place."""
+        for name in ("log", "store", "keyring"):
+            if name in self.__dict__:
+                self.__dict__[name].confirm()
+
     def close(self) -> None:
         """Give back files and connections, of what was built."""
         for name in ("log", "store", "telemetry"):

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from broker.errors import SettingsError
+from broker.private_file import open_private
 
 
 class Hold:
@@ -22,15 +23,7 @@ class Hold:
         """Whether the hold is ours; takes it where nobody has it."""
         if self._handle is not None:
             return True
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise SettingsError(
-                f"a lock file cannot be made ({error.strerror})",
-                where=str(self._path),
-                mend="check the state folder and its rights",
-            ) from None
+        handle = open_private(self._path, os.O_RDWR, SettingsError, "a lock file")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
