@@ -9,7 +9,7 @@ from functools import cached_property
 
 from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
-from broker.hold import Hold
+from broker.hold import Hold, Presence
 from broker.keyring import Keyring
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
@@ -79,6 +79,11 @@ class Base:
     def hold(self, name: str) -> Hold:
         """A hold of this installation."""
         return Hold(self.settings.holds_path, name)
+
+    @property
+    def presence(self) -> Presence:
+        """Who is at work in the state folder."""
+        return Presence(self.settings.holds_path)
 
     def dataset_key(self, name: str, dataset: Dataset) -> bytes:
         """A secret of a dataset, made with its collected topic and never again."""

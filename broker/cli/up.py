@@ -46,7 +46,8 @@ def run(broker: Broker, roles: Sequence[Role]) -> None:
     OUTPUT.say(f"已启动：{names}（Ctrl-C 结束）", f"running: {names} (Ctrl-C ends it)", sign="✓")
     say = {role.name: told(role.name) for role in roles}
     tell = lambda role, words: say[role](words)  # noqa: E731
-    run_roles(roles, stop, broker.telemetry.emit, tell, broker.confirm)
+    with broker.presence.among():
+        run_roles(roles, stop, broker.telemetry.emit, tell, broker.confirm)
     OUTPUT.say("已停止", "stopped", sign="✓")
 
 
