@@ -45,7 +45,7 @@ class Mover:
         self._key = b""
 
     def move(self, stage: Stage) -> None:
-        """To the other county, some village of it; a tombstone in one share, a record in another."""
+        """To some village of the other county; a tombstone in one share, a record in another."""
         broker, day = stage.broker, stage.day
         left = day.village(ADULT)
         county = _HOME if left[:6] == _AWAY else _AWAY
