@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.path_faults import PATH_FAULTS
 
 ROOT = Path(__file__).parents[2]
+EVERY = (*FAULTS, *PATH_FAULTS)
 PARTS = ("broker", "connectors", "schemas", "policies", "tests", "pyproject.toml")
 
 OF_THE_LAW = re.compile(
@@ -54,7 +56,7 @@ def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedPr
 
 
 def test_without_a_fault_every_law_holds_in_the_copy(copy: Path) -> None:
-    laws = {fault.law for fault in FAULTS}
+    laws = {fault.law for fault in EVERY}
     result = run(copy, *sorted(laws), SHUQIAO_EXAMPLES="25")
     tail = result.stdout[-2000:]
     passed = re.search(r"(\d+) passed", tail)
@@ -62,7 +64,7 @@ def test_without_a_fault_every_law_holds_in_the_copy(copy: Path) -> None:
     assert "too few interesting cases" in tail or result.returncode == 0, tail
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("fault", EVERY, ids=str)
 def test_the_law_notices(copy: Path, fault: Fault) -> None:
     file = copy / fault.file
     good = file.read_text("utf-8")
