@@ -44,12 +44,14 @@ def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedPr
         "PYTHONPATH": str(folder),
         "PYTHONDONTWRITEBYTECODE": "1",
         "SHUQIAO_MUTANT": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # no law needs them, and they load for seconds
         **environment,
     }
     where = "import broker, pytest, sys; assert broker.__file__.startswith(sys.argv.pop(1)); "
     return subprocess.run(
         [sys.executable, "-c", where + "sys.exit(pytest.main(sys.argv[1:]))", str(folder),
-         "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--no-header",
+         "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin",
+         "--hypothesis-seed=0", "--no-header",
          *words],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
