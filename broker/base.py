@@ -9,7 +9,7 @@ from functools import cached_property
 
 from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
-from broker.hold import Hold
+from broker.hold import Hold, Presence
 from broker.keyring import Keyring
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
@@ -80,11 +80,22 @@ class Base:
         """A hold of this installation."""
         return Hold(self.settings.holds_path, name)
 
+    @property
+    def presence(self) -> Presence:
+        """Who is at work in the state folder."""
+        return Presence(self.settings.holds_path)
+
     def dataset_key(self, name: str, dataset: Dataset) -> bytes:
         """A secret of a dataset, made with its collected topic and never again."""
         there = dataset.collected_topic in self.log.topics()
         name = f"{name}.{dataset.id}"
         return self.keyring.key(name) if there else self.keyring.ensure(name)
+
+    def confirm(self) -> None:
+        """`Replaced` where a file of what was built was deleted, or another stands in its place."""
+        for name in ("log", "store", "keyring"):
+            if name in self.__dict__:
+                self.__dict__[name].confirm()
 
     def close(self) -> None:
         """Give back files and connections, of what was built."""

@@ -153,9 +153,9 @@ class Broker(Sources):
 
     def _serving(self) -> Serving:
         rights = Rights(self.sharing, self.api_keys, self.catalog)
-        delivery = Delivery(self.log, rights, self.pulls, self.catalog, self.telemetry.emit)
-        pulse = Pulse(self.log)
         emit, settings = self.telemetry.emit, self.settings
+        delivery = Delivery(self.log, rights, self.pulls, self.catalog, emit, self.confirm)
+        pulse = Pulse(self.log)
         lines = Lines(self.sharing, rights, pulse, settings.http_streams, emit)
         caller = Access(self.api_keys, emit, settings.http_requests_per_minute).caller
         desk = Desk(

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from broker.errors import StoreError, UnknownTopic
+from broker.errors import SettingsError, StoreError, UnknownTopic
 from broker.log.interface import Log
+from broker.private_file import open_private
 from broker.relay.position import judged
 from broker.relay.yearly import order_year
 from broker.sharing.life import Life
@@ -144,7 +145,8 @@ class Controller:
         """Keep, by topic, the last day on which some grant allows the share."""
         ends = {one.share.topic: one.until.isoformat() for one in self._sharing.audiences()}
         fresh = self._ends.with_suffix(".new")
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        flags = os.O_WRONLY | os.O_TRUNC
+        handle = open_private(fresh, flags, SettingsError, "the file of the end dates")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(ends, file, indent=1)
         os.replace(fresh, self._ends)

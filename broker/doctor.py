@@ -17,11 +17,15 @@ from broker.bootstrap import Broker
 from broker.errors import SettingsError, ShuQiaoError
 from broker.log.place import network_file_system
 from broker.policy.load import check_policy
+from broker.private_file import PRIVATE
 from broker.web.address import listening
 from broker.web.role import port_hold
 
 _LOW_DISK = 1 << 30
 """Bytes below which the disk is called full soon."""
+_PRIVATE = ("log.db", "store.db", "keyring.json", "events.jsonl", "ends.json")
+"""Files that hold records, rights, secrets, or where something stands; with what is beside them:
+`log.db-wal`, a rotated `events.jsonl.1`."""
 _MAY_BE_AHEAD = 60
 """Seconds by which a file may be newer than the clock."""
 
@@ -82,17 +86,18 @@ def _disk(broker: Broker) -> Iterator[Finding]:
 
 
 def _files(broker: Broker) -> Iterator[Finding]:
-    settings = broker.settings
-    names = ("log.db", "log.db-wal", "store.db", "keyring.json", "ends.json")
-    loose = [
-        path
-        for path in (settings.state / name for name in names)
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
+    """Each file by its own mode: a folder's can be changed, and a file be copied out of it."""
+    state = broker.settings.state
+    there = sorted(
+        path for name in _PRIVATE for path in state.glob(f"{name}*") if not path.is_symlink()
+    )
+    loose = [path for path in there if stat.S_IMODE(path.stat().st_mode) & ~PRIVATE]
     for path in loose:
-        yield Finding("files", f"{path} can be read by others", f"chmod 600 {path}")
+        mend = f"chmod 600 {path}, and ask who could read it until now"
+        yield Finding("files", f"{path} can be read by others", mend)
     if not loose:
-        yield Finding("files", "readable by their owner alone")
+        names = ", ".join(path.name for path in there) or "none yet"
+        yield Finding("files", f"readable by their owner alone: {names}")
 
 
 def _clock(broker: Broker) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ It never carries a value of a record, nor the text of a foreign exception
 (database drivers print key values, pydantic prints its input).
 
     ShuQiaoError
+    ├── Replaced           a file was deleted or replaced under this process, which ends
     ├── SettingsError      a setting cannot be used
     ├── StoreError         the control store cannot be used
     ├── RegistryError      a schema id or a frame is unknown
@@ -36,6 +37,10 @@ class ShuQiaoError(Exception):
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text} — {self.mend}" if self.mend else text
+
+
+class Replaced(ShuQiaoError):
+    """A file that this process works on was deleted, or put in another's place."""
 
 
 class SettingsError(ShuQiaoError):

@@ -1,4 +1,7 @@
-"""A hold on something of which one process at a time may have the work: a lock file.
+"""Who is at work in a state folder: lock files.
+
+A hold is on something of which one process at a time may have the work; presence is that of
+every process that works in the folder at all.
 
 Law: the operating system ends a hold with its process, however that ends; a hold saves
 double work and is never what correctness rests on. The file says who had it last.
@@ -6,9 +9,12 @@ double work and is never what correctness rests on. The file says who had it las
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker.errors import SettingsError
+from broker.private_file import open_private
 
 
 class Hold:
@@ -22,15 +28,7 @@ class Hold:
         """Whether the hold is ours; takes it where nobody has it."""
         if self._handle is not None:
             return True
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise SettingsError(
-                f"a lock file cannot be made ({error.strerror})",
-                where=str(self._path),
-                mend="check the state folder and its rights",
-            ) from None
+        handle = open_private(self._path, os.O_RDWR, SettingsError, "a lock file")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,3 +65,36 @@ class Hold:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+class Presence:
+    """Any number of processes are among those at work in a folder, or one is alone in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "present.lock"
+
+    @contextmanager
+    def among(self) -> Iterator[None]:
+        """At work until the block ends; `SettingsError` where somebody is alone just now."""
+        with self._locked(fcntl.LOCK_SH, "is just being made anew", "try again in a moment"):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Alone until the block ends; `SettingsError` where anybody is at work."""
+        mend = "end `up`, the demo or the role that runs there first, or name another folder"
+        with self._locked(fcntl.LOCK_EX, "is at work: a process uses it", mend):
+            yield
+
+    @contextmanager
+    def _locked(self, how: int, what: str, mend: str) -> Iterator[None]:
+        handle = open_private(self._path, os.O_RDWR, SettingsError, "a lock file")
+        try:
+            try:
+                fcntl.flock(handle, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                where = str(self._path.parent.parent)
+                raise SettingsError(f"the state folder {what}", where=where, mend=mend) from None
+            yield
+        finally:
+            os.close(handle)

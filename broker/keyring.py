@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from broker.errors import KeyringError
+from broker.private_file import open_private
+from broker.unmoved import Identity, identity, replaced
 
 _KEY_BYTES = 32
 
@@ -27,6 +29,7 @@ class Keyring:
         self._path = path
         self._keys = keys
         self._lock = threading.Lock()
+        self._identity: Identity | None = None
 
     def __repr__(self) -> str:
         return f"Keyring({len(self._keys)} keys)"
@@ -39,13 +42,13 @@ class Keyring:
             with ring._locked():
                 if not path.exists():
                     ring._save({})
-        ring._keys = _read(path)
+        ring._keys = ring._read()
         return ring
 
     def key(self, name: str) -> bytes:
         """The key of that name."""
         if name not in self._keys:
-            self._keys = _read(self._path)
+            self._keys = self._read()
         try:
             return self._keys[name]
         except KeyError:
@@ -66,7 +69,7 @@ class Keyring:
         if not wanted:
             return
         with self._locked():
-            keys = _read(self._path)
+            keys = self._read()
             missing = [name for name in wanted if name not in keys]
             keys.update((name, secrets.token_bytes(_KEY_BYTES)) for name in missing)
             if missing:
@@ -76,21 +79,39 @@ class Keyring:
     def destroy(self, *names: str) -> None:
         """Remove keys for ever; a missing one is nothing."""
         with self._locked():
-            keys = _read(self._path)
+            keys = self._read()
             left = {name: key for name, key in keys.items() if name not in names}
             if len(left) < len(keys):
                 self._save(left)
             self._keys = left
 
+    def confirm(self) -> None:
+        """`Replaced` where the file is gone, or is another keyring than the one that was read.
+
+        Every change makes a new file: it is the same keyring as long as it still has one of
+        our keys, and no key that was ours is another.
+        """
+        now = identity(self._path)
+        if now is None:
+            raise replaced(self._path, gone=True)
+        if now != self._identity:
+            self._read()
+
+    def _read(self) -> dict[str, bytes]:
+        """The keys in the file; `Replaced` where it is another keyring."""
+        now = identity(self._path)
+        keys, ours = _read(self._path), self._keys
+        common = ours.keys() & keys.keys()
+        if (ours and not common) or any(keys[name] != ours[name] for name in common):
+            raise replaced(self._path, gone=False)
+        self._identity = now
+        return keys
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Nobody else, thread or process, changes the file meanwhile."""
         lock = self._path.with_name(f"{self._path.name}.lock")
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise _unwritable(self._path, error) from None
+        handle = open_private(lock, os.O_WRONLY, KeyringError, "the keyring's lock")
         try:
             with self._lock:
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -102,7 +123,8 @@ class Keyring:
         text = json.dumps({"keys": {name: key.hex() for name, key in keys.items()}}, indent=1)
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         try:
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            flags = os.O_WRONLY | os.O_TRUNC
+            handle = open_private(fresh, flags, KeyringError, "the keyring")
             with os.fdopen(handle, "wb") as file:
                 file.write(text.encode())
                 file.flush()

@@ -1,7 +1,8 @@
 """Roles: what a process does until it is told to stop.
 
 Law: a role that fails says so and starts again after a pause, which grows; it never takes
-another down with it, and never ends in silence. Stopping is asked for, and waits for the
+another down with it, and never ends in silence. Where the files they work on are no longer
+there, all end. Stopping is asked for, and waits for the
 step under way.
 """
 
@@ -17,6 +18,12 @@ from broker.telemetry import Event, RoleFailed, RoleStarted
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+
+_LOOK = 0.5
+"""Seconds between two looks at whether what the roles work on is still there."""
+
+_LAST_STEP = 1.0
+"""Seconds that the steps under way have where it is not: nothing of them counts any more."""
 
 
 class Role(Protocol):
@@ -36,17 +43,35 @@ Tell = Callable[[str, str], None]
 
 
 def run_roles(
-    roles: Sequence[Role], stop: threading.Event, emit: Callable[[Event], None], tell: Tell
+    roles: Sequence[Role],
+    stop: threading.Event,
+    emit: Callable[[Event], None],
+    tell: Tell,
+    confirm: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the roles, each in a thread, until `stop` is set; then wait for them."""
+    """Run the roles, each in a thread, until `stop` is set; then wait for them.
+
+    `confirm` raises where what they work on is no longer there; then they end, and that is
+    raised.
+    """
     threads = [
-        threading.Thread(target=_keep, args=(role, stop, emit, tell), name=role.name)
+        threading.Thread(target=_keep, args=(role, stop, emit, tell), name=role.name, daemon=True)
         for role in roles
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        while running := [thread for thread in threads if thread.is_alive()]:
+            running[0].join(_LOOK)
+            confirm()
+    except ShuQiaoError as error:
+        stop.set()
+        for role in roles:
+            emit(RoleFailed(role=role.name, error=type(error).__name__))
+        until = time.monotonic() + _LAST_STEP
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        raise
 
 
 def stop_on_signals() -> threading.Event:

@@ -151,7 +151,7 @@ class Sources(Base):
         return [
             (dataset.id, one)
             for dataset in self.catalog.datasets.values()
-            for one in Standings(dataset, self.log, self.sealer, patience).all(
+            for one in Standings(dataset, self.log, self.sealer, patience, self.settings.zone).all(
                 {
                     mapping.name: self.source(mapping)
                     for mapping in mappings

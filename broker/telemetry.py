@@ -4,12 +4,17 @@ Law: an event carries counts, ids and codes, never a value of a record; labels a
 datasets, sources and reason codes, all bounded by the catalogue and the mappings.
 """
 
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from broker.errors import SettingsError
+from broker.private_file import open_private
+from broker.unmoved import Identity, identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ class RoleStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoleFailed(Event):
-    """A role ended with an error and is started again; `error` is its kind."""
+    """A role ended with an error; it is started again unless its files were replaced."""
 
     METRIC: ClassVar[str] = "shuqiao_role_failures"
     HELP: ClassVar[str] = "runs of a role that ended with an error"
@@ -268,11 +273,13 @@ EVENTS: tuple[type[Event], ...] = (
 
 
 class Telemetry:
-    """Emits events to a JSON log file and to the metrics of its own registry."""
+    """Emits events to a JSON log file and to the metrics of its own registry. Where the file was
+    put away (rotated), another is begun."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[str] | None = None
+        self._identity: Identity | None = None
         self._logger: Any = None
         self.registry = CollectorRegistry()
         self._metrics: dict[type[Event], Counter | Gauge] = {
@@ -284,7 +291,7 @@ class Telemetry:
 
     def emit(self, event: Event) -> None:
         """One log line and one step of one metric."""
-        if self._logger is None:
+        if self._logger is None or self._moved():
             self._open()
         content = asdict(event)
         self._logger.info(type(event).__name__, **content)
@@ -308,9 +315,16 @@ class Telemetry:
             self._file.close()
         self._file = self._logger = None
 
+    def _moved(self) -> bool:
+        """Whether the file was put away, and there is still a folder for another."""
+        return identity(self._path) != self._identity and self._path.parent.is_dir()
+
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        handle = open_private(
+            self._path, os.O_WRONLY | os.O_APPEND, SettingsError, "the file of the events"
+        )
+        self._identity = identity(self._path)
+        self._file = os.fdopen(handle, "a", encoding="utf-8", buffering=1)
         self._logger = structlog.wrap_logger(
             structlog.WriteLogger(self._file),
             processors=[

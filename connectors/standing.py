@@ -5,7 +5,7 @@ a source that no mapping gives any more has failed.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from broker.errors import SourceError
 from broker.log.interface import Log
@@ -32,13 +32,16 @@ class Standing:
 
 class Standings:
     """The standing of every source of one dataset. `patience` is how long a source may be
-    silent."""
+    silent; `zone` is the city's."""
 
-    def __init__(self, dataset: Dataset, log: Log, sealer: Sealer, patience: timedelta) -> None:
+    def __init__(
+        self, dataset: Dataset, log: Log, sealer: Sealer, patience: timedelta, zone: tzinfo
+    ) -> None:
         self._dataset = dataset
         self._log = log
         self._sealer = sealer
         self._patience = patience
+        self._zone = zone
 
     def all(self, sources: dict[str, Source]) -> list[Standing]:
         """Of the sources that the mappings give, and of those that were there once."""
@@ -48,7 +51,7 @@ class Standings:
         for name in sorted({*noted, *sources}):
             status = noted.get(name)
             state, reason = standing(
-                status, held.why(name), name in sources, datetime.now(UTC), self._patience
+                status, held.why(name), name in sources, datetime.now(self._zone), self._patience
             )
             behind = self._behind(sources[name]) if name in sources else None
             found.append(Standing(name, state, reason, status or Status(NEW), behind))
@@ -66,13 +69,14 @@ class Standings:
 def standing(
     status: Status | None, held: str, there: bool, now: datetime, patience: timedelta
 ) -> tuple[str, str]:
-    """(state, why) of a source."""
+    """(state, why) of a source. `now` is in the zone in which times are told."""
     if held == PAUSED:
         return PAUSED, "`shuqiao connect resume` reads it again"
     if not there:
         return FAILED, "the source has disappeared"
     if status is None:
         return NEW, "it was never read"
-    if status.state != FAILED and now - datetime.fromisoformat(status.last_run) > patience:
-        return STALLED, f"nothing was heard of it since {status.last_run}: does anybody read it?"
+    last = datetime.fromisoformat(status.last_run).astimezone(now.tzinfo)
+    if status.state != FAILED and now - last > patience:
+        return STALLED, f"nothing was heard of it since {last.isoformat()}: does anybody read it?"
     return status.state, status.error

@@ -51,6 +51,7 @@ def list_() -> None:
             )
             for one in datasets
         ],
+        spare=("department", "sharing", "deletes seen by"),
     )  # fmt: skip
 
 
@@ -111,6 +112,7 @@ def show(dataset: str) -> None:
             )
             for item in found.items
         ],
+        spare=("refers to", "required", "type"),
     )  # fmt: skip
 
 

@@ -37,7 +37,8 @@ def run(
     """Collect everything that is new from the sources."""
     with opened() as broker:
         if follow:
-            follow_role(broker, [broker.connect_role(told("connect"), dataset)])
+            tell = told("connect", broker.settings.zone)
+            follow_role(broker, [broker.connect_role(tell, dataset)])
             return
         done = collect(broker, dataset, again, allow or ())
     failed = [report for reports in done.values() for report in reports if report.error]
@@ -178,6 +179,7 @@ def show_reports(done: dict[str, list[Report]]) -> None:
             )
             for name, reports in done.items()
         ],
+        spare=("unchanged", "sources"),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
+from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.model import Level
 
@@ -66,7 +67,7 @@ def add_key(consumer: str) -> None:
 def list_keys() -> None:
     """List the keys by id; the keys themselves are not kept."""
     with opened() as broker:
-        found = broker.api_keys.all().values()
+        found, zone = broker.api_keys.all().values(), broker.settings.zone
     if OUTPUT.as_json:
         OUTPUT.document([asdict(one) for one in found])
         return
@@ -74,7 +75,10 @@ def list_keys() -> None:
         [
             ("编号", "id"), ("使用方", "consumer"), ("签发", "made"), ("作废", "revoked"),
         ],
-        [(one.id, one.consumer, one.made_at, one.revoked_at) for one in found],
+        [
+            (one.id, one.consumer, city_time(one.made_at, zone), city_time(one.revoked_at, zone))
+            for one in found
+        ],
     )  # fmt: skip
 
 
@@ -96,7 +100,7 @@ def pulls(
 ) -> None:
     """What left over HTTP: who, which share, how many records, when."""
     with opened() as broker:
-        found = broker.pulls.newest(limit, consumer)
+        found, zone = broker.pulls.newest(limit, consumer), broker.settings.zone
     if OUTPUT.as_json:
         OUTPUT.document([asdict(one) for one in found])
         return
@@ -105,5 +109,9 @@ def pulls(
             ("时间", "at"), ("使用方", "consumer"), ("数据集", "dataset"), ("共享", "share"),
             ("方式", "kind"), ("条数", "records"),
         ],
-        [(one.at, one.consumer, one.dataset, one.share, one.kind, one.records) for one in found],
+        [
+            (city_time(one.at, zone), one.consumer, one.dataset, one.share, one.kind, one.records)
+            for one in found
+        ],
+        spare=("dataset",),
     )  # fmt: skip

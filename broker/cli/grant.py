@@ -98,6 +98,7 @@ def list_() -> None:
             ("状态", "state"),
         ],
         [(g.id, g.consumer.id, g.dataset, g.scope.code, g.valid_until, state) for g, state in rows],
+        spare=("scope",),
     )
 
 

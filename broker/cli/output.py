@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from broker.cli.table import print_table
 
 _SIGNS = {"✓": "green", "○": "yellow", "✗": "red"}
 
@@ -49,23 +50,33 @@ class Output:
         """A command as if typed."""
         self.console.print(mark(f"$ {line}", "dim"), highlight=False, soft_wrap=True)
 
+    def quote(self, lines: str) -> None:
+        """Lines of a file, as they stand in it."""
+        for line in lines.splitlines():
+            self.console.print(mark(f"    {line}", "dim"), highlight=False, soft_wrap=True)
+
     def head(self, zh: str, en: str) -> None:
         """A heading."""
         self.console.print()
         self.console.rule(f"[bold]{self.text(zh, en)}", align="left")
 
     def table(
-        self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]], title: str = ""
+        self,
+        columns: Sequence[tuple[str, str]],
+        rows: Sequence[Sequence[object]],
+        title: str = "",
+        spare: Sequence[str] = (),
     ) -> None:
-        """A table; columns are (Chinese, English), cells anything, or what `mark` gave."""
-        table = Table(
-            title=mark(title) if title else None, title_justify="left", header_style="bold"
+        """A table; columns are (Chinese, English), cells anything, or what `mark` gave. `spare`
+        are English names of columns that a narrow terminal can do without, the last first."""
+        names = [en for _, en in columns]
+        print_table(
+            self.console,
+            [self.text(zh, en) for zh, en in columns],
+            [[one if isinstance(one, Text) else mark(str(one)) for one in row] for row in rows],
+            [names.index(name) for name in spare],
+            mark(title, "italic") if title else None,
         )
-        for number, (zh, en) in enumerate(columns):
-            table.add_column(self.text(zh, en), overflow="fold", no_wrap=number == 0)
-        for row in rows:
-            table.add_row(*[cell if isinstance(cell, Text) else mark(str(cell)) for cell in row])
-        self.console.print(table)
 
     def document(self, value: Any) -> None:
         """The one JSON document of `--json`."""

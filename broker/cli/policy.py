@@ -5,6 +5,7 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
+from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.cli.words import effect_in_words, reasons_in_words
 from broker.policy.impact import BOTH, NARROWER, ROWS, WIDER, Change
@@ -88,7 +89,7 @@ def versions() -> None:
     """The policy versions, the newest in force."""
     with opened() as broker:
         broker.versions.newest(broker.today)
-        found = broker.versions.all()
+        found, zone = broker.versions.all(), broker.settings.zone
     if OUTPUT.as_json:
         OUTPUT.document([asdict(one) for one in found])
         return
@@ -98,9 +99,17 @@ def versions() -> None:
             ("批准人", "approver"), ("理由", "reason"),
         ],
         [
-            (one.number, one.digest[:12], one.applied_at, one.author, one.approver, one.reason)
+            (
+                one.number,
+                one.digest[:12],
+                city_time(one.applied_at, zone),
+                one.author,
+                one.approver,
+                one.reason,
+            )
             for one in found
         ],
+        spare=("digest",),
     )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def replay(
         [
             ("数据集", "dataset"), ("来源", "source"), ("已归集", "collected"),
             ("已有更新版本", "overtaken"), ("仍有错", "still wrong"),
-            ("须投更正文件", "needs a corrected file"),
+            ("须投更正文件", "needs new file"),
         ],
         [(name, o.source, o.collected, o.overtaken, o.wrong, o.lost) for name, o in done],
     )  # fmt: skip

@@ -41,11 +41,11 @@ def list_() -> None:
     OUTPUT.table(
         [
             ("共享", "share"),
-            ("共享主题", "topic"),
             ("状态", "state"),
             ("可读的使用方", "readers"),
+            ("共享主题", "topic"),
         ],
-        [(one.share.id, one.share.topic, one.share.state, ", ".join(one.readers)) for one in rows],
+        [(one.share.id, one.share.state, ", ".join(one.readers), one.share.topic) for one in rows],
     )
 
 

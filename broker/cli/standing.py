@@ -5,10 +5,11 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
+from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.errors import SourceError
 from connectors.held import PAUSED, Held
-from connectors.status import Statuses
+from connectors.status import FAILED, Statuses
 
 _STATES = {
     "running": ("正在读取", "running"),
@@ -24,7 +25,7 @@ SOURCE = typer.Argument(..., help="a source's name; `shuqiao connect status` lis
 def status() -> None:
     """Where each source stands: state, last row, last success, rows behind."""
     with opened() as broker:
-        found = broker.standings()
+        found, zone = broker.standings(), broker.settings.zone
     if OUTPUT.as_json:
         OUTPUT.document(
             [
@@ -42,26 +43,30 @@ def status() -> None:
         return
     OUTPUT.table(
         [
-            ("数据集", "dataset"), ("来源", "source"), ("状态", "state"), ("待读行", "behind"),
+            ("来源", "source"), ("状态", "state"), ("待读行", "behind"),
             ("最近一行", "last row"), ("最近成功", "last success"), ("读取行", "rows"),
-            ("隔离", "quarantined"), ("旧版本在用", "stale"), ("原因", "reason"),
+            ("隔离", "set aside"), ("旧版本在用", "stale"), ("数据集", "dataset"),
         ],
         [
             (
-                dataset,
                 one.source,
                 OUTPUT.text(*_STATES[one.state]),
                 "?" if one.behind is None else one.behind,
-                one.status.last_row,
-                one.status.last_success,
+                city_time(one.status.last_row, zone),
+                city_time(one.status.last_success, zone),
                 one.status.rows,
                 one.status.quarantined,
-                one.status.stale,
-                one.reason,
+                one.status.stale or "",
+                dataset,
             )
             for dataset, one in found
         ],
+        spare=("last success", "dataset", "stale"),
     )  # fmt: skip
+    for dataset, one in found:
+        if one.reason:
+            words = f" {dataset} · {one.reason}"
+            OUTPUT.say(words, words, strong=one.source, sign="✗" if one.state == FAILED else "○")
 
 
 def pause(dataset: str, source: str = SOURCE) -> None:

@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import tzinfo
 
 from broker.bootstrap import Broker, opened
+from broker.cli.clock import city_clock
 from broker.cli.output import OUTPUT
 from broker.roles import Role, run_roles, stop_on_signals
 
@@ -17,7 +18,7 @@ def up() -> None:
         http = broker.serve_role(_reached)
         http.take()
         roles: list[Role] = [
-            broker.connect_role(told("connect")),
+            broker.connect_role(told("connect", broker.settings.zone)),
             broker.relay_role(),
             broker.controller_role(),
             http,
@@ -48,19 +49,21 @@ def run(broker: Broker, roles: Sequence[Role]) -> None:
     stop = stop_on_signals()
     names = ", ".join(role.name for role in roles)
     OUTPUT.say(f"已启动：{names}（Ctrl-C 结束）", f"running: {names} (Ctrl-C ends it)", sign="✓")
-    say = {role.name: told(role.name) for role in roles}
-    run_roles(roles, stop, broker.telemetry.emit, lambda role, words: say[role](words))
+    say = {role.name: told(role.name, broker.settings.zone) for role in roles}
+    tell = lambda role, words: say[role](words)  # noqa: E731
+    with broker.presence.among():
+        run_roles(roles, stop, broker.telemetry.emit, tell, broker.confirm)
     OUTPUT.say("已停止", "stopped", sign="✓")
 
 
-def told(role: str) -> Callable[[str], None]:
+def told(role: str, zone: tzinfo) -> Callable[[str], None]:
     """Say what went wrong in a role, once until it changes."""
     said: deque[str] = deque(maxlen=_REMEMBERED)
 
     def say(words: str) -> None:
         if words not in said:
             said.append(words)
-            line = f"{datetime.now():%H:%M:%S} {role}: {words}"
+            line = f"{city_clock(zone)} {role}: {words}"
             OUTPUT.say(line, line, sign="✗")
 
     return say

@@ -36,7 +36,7 @@ class EmbeddedLog:
         self._lock = threading.RLock()
         self._tables: dict[str, int] = {}
         self._watch = Watch(self._state)
-        self._db = open_file(path)
+        self._db, self._unmoved = open_file(path)
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self._path)
@@ -317,6 +317,10 @@ class EmbeddedLog:
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         faults = [] if found == [("ok",)] else ["pages are damaged: restore it from a backup"]
         return faults + ([] if mode == "wal" else ["it is not in WAL mode"])
+
+    def confirm(self) -> None:
+        """See `Log`."""
+        self._unmoved.confirm()
 
     def close(self) -> None:
         """See `Log`."""

@@ -129,5 +129,8 @@ class Log(Protocol):
     def faults(self) -> list[str]:
         """What is wrong with the log's own storage, in words; may take long."""
 
+    def confirm(self) -> None:
+        """`Replaced` where this is no longer what stands in the log's place; cheap."""
+
     def close(self) -> None:
         """Give back files; safe to call twice."""

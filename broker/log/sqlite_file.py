@@ -4,7 +4,6 @@ Law: the file is its owner's alone, lies on this machine, and overwrites what is
 The text of a database error, which may hold data, never leaves this module.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from broker.errors import LogError, LogFull
 from broker.log.place import network_file_system
+from broker.private_file import make_private
+from broker.unmoved import Unmoved
 
 PATIENCE = 30.0
 """Seconds to wait for another process's commit."""
@@ -32,24 +33,16 @@ CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value BLOB NOT NULL)
 """
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A connection to the log's file; its folder is made where it is missing."""
+def open_file(path: Path) -> tuple[sqlite3.Connection, Unmoved]:
+    """A connection to the log's file, which is made where it is missing, and the file itself."""
     if kind := network_file_system(path):
         raise LogError(
             f"the log lies on a network file system ({kind})",
             where=str(path),
             mend="put the state folder on a disk of this machine",
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise LogError(
-            f"the log's file cannot be made ({error.strerror})",
-            where=str(path),
-            mend="check the state folder and its rights",
-        ) from None
+    make_private(path, LogError, "the log's file")
+    unmoved = Unmoved(path)
     with translated(path):
         db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         _to_wal(db)
@@ -57,7 +50,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA cache_size=-32768")
         db.executescript(_SCHEMA)
-    return db
+    return db, unmoved
 
 
 @contextmanager

@@ -4,16 +4,17 @@ Law: migrations run inside one write transaction, so of several starting process
 migrates and the others wait. The text of a database error never leaves this module.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from broker.errors import StoreError
+from broker.private_file import make_private
+from broker.unmoved import Unmoved
 
 HEAD = "0004"
 """The newest migration."""
@@ -24,8 +25,10 @@ _WRITING = "shuqiao_writing"
 class Store:
     """The control store; `reading` and `writing` give a connection in a transaction."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file: Unmoved | None = None) -> None:
+        """`file` is the store's, where it is one."""
         self._engine = engine
+        self._file = file
         self._place = engine.url.database or engine.dialect.name
 
     def __repr__(self) -> str:
@@ -56,6 +59,11 @@ class Store:
                 mend="check that the database runs, has room, and that its address is right",
             ) from None
 
+    def confirm(self) -> None:
+        """`Replaced` where another file, or none, stands in the store's place."""
+        if self._file is not None:
+            self._file.confirm()
+
     def close(self) -> None:
         """Give back connections."""
         self._engine.dispose()
@@ -65,8 +73,7 @@ def open_store(url: str) -> Store:
     """The store at an SQLAlchemy address, migrated."""
     try:
         address = make_url(url)
-        if address.get_backend_name() == "sqlite":
-            _make_file(Path(address.database or ""))
+        file = _file(address)
         engine = create_engine(address)
     except (ArgumentError, NoSuchModuleError, ImportError):
         raise StoreError(
@@ -77,7 +84,7 @@ def open_store(url: str) -> Store:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
-    store = Store(engine)
+    store = Store(engine, file)
     migrate(store)
     return store
 
@@ -106,19 +113,13 @@ def _version(connection: Connection) -> str:
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
 
 
-def _make_file(path: Path) -> None:
-    """A store file is readable by its owner alone from its first moment."""
-    if not path.name or path.exists():
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise StoreError(
-            f"the store's file cannot be made ({error.strerror})",
-            where=str(path),
-            mend="check the state folder and its rights",
-        ) from None
+def _file(address: URL) -> Unmoved | None:
+    """The file of a store that is one, made where it is not there."""
+    path = Path(address.database or "")
+    if address.get_backend_name() != "sqlite" or not path.name:
+        return None
+    make_private(path, StoreError, "the store's file")
+    return Unmoved(path)
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

@@ -1,8 +1,9 @@
 """One batch after the other of a share, to somebody who may have it.
 
 Law: a batch is read, then the right is asked, then the pull is recorded, then the right is
-asked once more (recording may have had to wait for the store), then it leaves.
-A share whose topic vanishes while it is read is over, never merely at its end.
+asked once more (recording may have had to wait for the store), and whether the log that it
+was read from is still there; then it leaves. A share whose topic vanishes while it is read is
+over, never merely at its end.
 """
 
 import time
@@ -43,13 +44,16 @@ class Delivery:
         pulls: Pulls,
         catalog: Catalog,
         emit: Callable[[Event], None],
+        confirm: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`confirm` raises `Replaced` where log or store is not the installation's any more."""
         self._log = log
         self._rights = rights
         self._pulls = pulls
         self._catalog = catalog
         self._emit = emit
+        self._confirm = confirm
         self._clock = clock
 
     def beginning(self, right: Right) -> Cursor:
@@ -114,13 +118,15 @@ class Delivery:
     def _release(
         self, right: Right, kind: str, before: Offsets, after: Offsets, count: int
     ) -> None:
-        """Ask for the right, record that this batch leaves, and ask once more."""
+        """Ask for the right, record that this batch leaves, ask once more, and whether it was
+        read from the log that is there."""
         self._rights.hold(right)
         key, share = right.key, right.share
         self._pulls.record(
             Pull(key.consumer, key.id, share.dataset, share.id, kind, before, after, count)
         )
         self._rights.hold(right)
+        self._confirm()
         self._emit(RecordsPulled(share.dataset, share.id, key.consumer, kind, count))
 
     @contextmanager

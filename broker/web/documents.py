@@ -77,7 +77,8 @@ def _error(words: str) -> dict[str, Any]:
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: _error("the cursor is not one of yours"),
+    400: _error("the cursor is not one of yours, or the request is not HTTP (said as text)")
+    | {"content": {"text/plain": {"schema": {"type": "string"}}}},
     401: _error("no valid API key"),
     403: _error("no right to this dataset"),
     404: _error("there is no such dataset or share, or you may not hear of it"),
@@ -139,6 +140,9 @@ Limit = Annotated[int, Query(ge=1, le=5_000, description="at most so many record
 Wait = Annotated[int, Query(ge=0, le=60, description="seconds to wait where there is nothing yet")]
 
 REGISTRY: dict[int | str, dict[str, Any]] = {
-    status: ERRORS[status] for status in (401, 404, 422, 429, 503)
+    status: ERRORS[status] for status in (400, 401, 404, 422, 429, 503)
 }
-HEALTH: dict[int | str, dict[str, Any]] = {503: {"description": "which part cannot be used"}}
+HEALTH: dict[int | str, dict[str, Any]] = {
+    400: ERRORS[400],
+    503: {"description": "which part cannot be used"},
+}

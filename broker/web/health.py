@@ -19,7 +19,7 @@ def health_router(checks: Mapping[str, Check]) -> APIRouter:
     """The endpoints. Each check raises where its part cannot be used."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/livez")
+    @router.get("/livez", responses={400: HEALTH[400]})
     def livez() -> Response:
         """The process answers."""
         return JSONResponse({"status": "ok"})

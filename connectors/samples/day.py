@@ -100,9 +100,13 @@ class Day:
 
     def home(self, index: int) -> str:
         """The county whose police have person `index` on their books; empty where none has."""
+        return self.village(index)[:6]
+
+    def village(self, index: int) -> str:
+        """The village that those police have person `index` in; empty where none has."""
         id_no = self._population.person(index).id_no
-        found = (one for one in self._villages if self._tables[RESIDENT, one].standing(id_no))
-        return next(found, "")
+        rows = (self._tables[RESIDENT, one].standing(id_no) for one in self._villages)
+        return next((str(row["xzqh"]) for row in rows if row), "")
 
     def _chosen(self, weights: dict[str, float] | dict[str, int]) -> str:
         return self._draw.choices(list(weights), list(weights.values()))[0]

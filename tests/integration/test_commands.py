@@ -1,16 +1,21 @@
 """Commands as typed, over one city: policy put in force, grants ended, shares shown."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 
+from broker.bootstrap import opened
 from broker.cli.main import app
 from broker.cli.output import OUTPUT
 from broker.errors import GrantError, SourceError
+from broker.sharing.pulls import Pull
 from tests import city
 
 NOW = datetime.now() - timedelta(days=1)
@@ -158,3 +163,30 @@ def test_a_quarantine_is_replayed(tmp_path: Path, typed: Type) -> None:
     (report,) = typed("quarantine", "replay", "ga.resident_base")
     assert (report["collected"], report["wrong"]) == (1, 0)
     assert typed("quarantine", "list") == [] and typed("quarantine", "replay") == []
+
+
+def test_every_table_shows_the_city_s_time(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zone = "Asia/Kathmandu"  # nobody else is 5:45 from UTC
+    monkeypatch.setenv("SHUQIAO_TIMEZONE", zone)
+    monkeypatch.setenv("SHUQIAO_LANG", "en")
+    made = add(typed)
+    with opened() as broker:
+        one = Pull("a", "k", DATASET, made["share"], "records", [0], [1], 1)
+        broker.pulls.record(one)
+    typed("consumer", "key", "add", "a")
+    for words in (
+        ("connect", "status"), ("consumer", "pulls"), ("consumer", "key", "list"),
+        ("policy", "versions"),
+    ):  # fmt: skip
+        monkeypatch.setattr(OUTPUT, "as_json", False)
+        monkeypatch.setattr(OUTPUT, "console", Console(width=200))
+        app([*words], standalone_mode=False)
+        said = capsys.readouterr().out
+        found = re.findall(r"\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d", said)
+        assert found, said
+        for moment in found:
+            shown = datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))
+            assert abs(datetime.now(ZoneInfo(zone)) - shown) < timedelta(minutes=3), words
+            assert "+00:00" not in said and "Z" not in said

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.city import ROOT
+from tests.faults.test_processes import process, until
 
 ITEMS = {
     ("grid_dongchangfu", "ga.resident_base"): "pseudonym",
@@ -105,3 +106,17 @@ def test_an_installed_wheel_finds_its_schemas_and_policies(tmp_path: Path) -> No
             env={"PATH": os.environ["PATH"], "SHUQIAO_STATE": str(tmp_path / "state")},
         )  # fmt: skip
         assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_it_rebuilds_no_folder_in_which_a_role_runs(tmp_path: Path) -> None:
+    assert demo(tmp_path).returncode == 0
+    state = tmp_path / "demo"
+    for words in (("controller",), ("relay", "--follow")):
+        with process(state, *words):
+            until(lambda: '"RoleStarted"' in (state / "events.jsonl").read_text())
+            events = (state / "events.jsonl").read_bytes()
+            result = demo(tmp_path, "--lang", "en")
+            assert result.returncode == 1 and "is at work" in result.stdout + result.stderr
+            assert (state / "events.jsonl").read_bytes().startswith(events), "nothing is touched"
+        (state / "events.jsonl").write_text("")
+    assert demo(tmp_path).returncode == 0

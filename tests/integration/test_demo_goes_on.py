@@ -15,7 +15,7 @@ from tests.city import ROOT
 
 EFFECTS = {
     "1": (r"✓ \[1\] revoked", r"✓ .*topic was deleted", r"410 after", "403 to who begins again"),
-    "2": (r"✓ \[2\] old share", r"narrower"),
+    "2": (r"\n    rules:\n", r"✓ \[2\] old share", r"narrower"),
     "3": (
         r"\[3\] public security",
         r"✓ .*grid_dongchangfu: a tombstone",
@@ -105,10 +105,15 @@ def gone(numbers: list[int], seconds: float = 10) -> bool:
 
 def test_every_number_has_its_effect_and_it_ends_exact(tmp_path: Path) -> None:
     with going_on(tmp_path) as demo:
+        demo.says(r'\$ curl .* "http://127.0.0.1:\d+/v1/.*\?limit=2"\n')
         for number, effects in EFFECTS.items():
             since = len(demo.lines)
             demo.type(number)
             demo.says(*effects, "Why it matters", since=since)
+        since = len(demo.lines)
+        demo.type("3")
+        cause, lost, got = "public security: .* moves", "grid_shenxian: a tomb", "fu: the record"
+        demo.says(f"(?s){cause}.*collected after.*{lost}.*{got}", since=since)
         demo.type("9")
         demo.says("there is no '9'")
         children = demo.children()

@@ -87,3 +87,33 @@ def test_a_busy_port_is_named_unless_it_is_this_installations(tmp_path: Path) ->
         (found,) = wrong(tmp_path / "other", http_port=port)
         assert found.check == "ports"
     assert wrong(tmp_path / "other", http_port=port) == []
+
+
+def test_every_file_of_the_installation_is_private_by_its_own_mode(tmp_path: Path) -> None:
+    made(tmp_path)
+    with city.city(tmp_path) as broker:
+        assert broker.sharing.consumers()  # the log's -wal and -shm are there while it is open
+        assert broker.log.topics()
+        broker.controller_role().look()
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        ours = [path for path in files if path.parts[-2] not in ("gongan", "mappings")]
+        assert {"log.db", "log.db-wal", "log.db-shm", "store.db", "keyring.json", "events.jsonl",
+                "ends.json"} <= {path.name for path in ours}  # fmt: skip
+        assert {path.name: oct(path.stat().st_mode & 0o077) for path in ours} == {
+            path.name: "0o0" for path in ours
+        }
+        for path in ours:
+            path.chmod(0o644)
+            found = [one for one in wrong(tmp_path) if one.check == "files"]
+            (said,) = (one for one in found if f"{path} can be read by others" in one.found)
+            assert said.mend.startswith(f"chmod 600 {path}")
+            for one in ours:  # what SQLite makes beside a file has that file's mode
+                if one.exists():
+                    one.chmod(0o600)
+
+
+def test_what_it_calls_private_is_named(tmp_path: Path) -> None:
+    made(tmp_path)
+    (found,) = (one for one in examine(Broker(city.settings(tmp_path))) if one.check == "files")
+    for name in ("log.db", "store.db", "keyring.json", "events.jsonl"):
+        assert name in found.found

@@ -4,10 +4,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 
+from broker.bootstrap import Broker
+from broker.cli import reconcile as command
+from broker.cli.output import OUTPUT
+from broker.cli.reconcile import compare_all
 from broker.log.interface import Append, Batch
+from broker.log.topics import share_positions
 from broker.registry import unframe
-from broker.relay.reconcile import DIFFERING, MISSING, SUPERFLUOUS
+from broker.relay.reconcile import DIFFERING, MISSING, SUPERFLUOUS, Verdict
 from tests import city
 
 NOW = datetime.now() - timedelta(days=1)
@@ -28,7 +34,7 @@ def test_what_is_wrong_in_a_share_is_found_by_position(tmp_path: Path) -> None:
         city.relay(broker)
         share, dataset = one.share, broker.catalog.dataset(DATASET)
         assert share
-        found = broker.reconciler.compare(dataset, share)
+        (found,) = broker.reconciler.compare(dataset, [share])
         assert found.exact and found.compared == 30 and found.opening == found.moving == 0
         first, second = broker.log.read(share.topic, 0, 0, 2)
         assert first.value and second.value
@@ -42,7 +48,7 @@ def test_what_is_wrong_in_a_share_is_found_by_position(tmp_path: Path) -> None:
                 ]
             )
         )
-        found = broker.reconciler.compare(dataset, share)
+        (found,) = broker.reconciler.compare(dataset, [share])
         assert sorted(one.kind for one in found.differences) == [DIFFERING, MISSING, SUPERFLUOUS]
         places = {one.kind: (one.partition, one.offset) for one in found.differences}
         assert places[SUPERFLUOUS] == (1, broker.log.end(share.topic, 1) - 1)
@@ -57,7 +63,7 @@ def test_a_share_that_is_opening_is_said_to_be(tmp_path: Path) -> None:
         one = city.grant(broker, "a", "name")
         broker.life.provision()
         assert one.share
-        found = broker.reconciler.compare(broker.catalog.dataset(DATASET), one.share)
+        (found,) = broker.reconciler.compare(broker.catalog.dataset(DATASET), [one.share])
         assert (found.compared, found.opening, found.exact) == (0, 4, True)
 
 
@@ -82,5 +88,148 @@ def test_a_relay_at_work_is_no_difference(tmp_path: Path, monkeypatch: pytest.Mo
             return held(*words)  # type: ignore[arg-type]
 
         monkeypatch.setattr(reconciler, "_held", moving)
-        found = reconciler.compare(broker.catalog.dataset(DATASET), one.share)
+        (found,) = reconciler.compare(broker.catalog.dataset(DATASET), [one.share])
         assert found.exact and found.moving == 0 and next(turns, 0) == 0
+
+
+def change(folder: Path, broker: Broker, turn: int) -> None:
+    """Every resident's row changes, and goes the whole way."""
+    later = (NOW + timedelta(minutes=turn)).strftime("%Y-%m-%d %H:%M:%S")
+    city.fill(folder, range(10), NOW, xm=f"改{turn}", gxsj=later)
+    city.collect(broker)
+    city.relay(broker)
+
+
+def typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str]:
+    """`shuqiao reconcile` as typed: its exit status and what it said."""
+    monkeypatch.setenv("SHUQIAO_STATE", str(folder))
+    monkeypatch.setattr(OUTPUT, "lang", "en")
+    monkeypatch.setattr(OUTPUT, "as_json", False)
+    capsys.readouterr()
+    try:
+        command.reconcile(*words or ("",))
+    except typer.Exit as end:
+        return end.exit_code, capsys.readouterr().out
+    return 0, capsys.readouterr().out
+
+
+def test_a_live_share_without_a_topic_is_no_share_that_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people(tmp_path, 5)
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one, other = city.grant(broker, "a", "name"), city.grant(broker, "b", "sex")
+        city.relay(broker)
+        assert one.share and other.share
+        assert typed(tmp_path, monkeypatch, capsys)[0] == 0
+        broker.log.delete_topic(one.share.topic)
+        found = {found.share: found for found in compare_all(broker)}
+        assert found[one.share.id].verdict is Verdict.NO_TOPIC and not found[one.share.id].exact
+        assert found[other.share.id].verdict is Verdict.EXACT
+    status, said = typed(tmp_path, monkeypatch, capsys)
+    assert status == 1 and f"{one.share.id} has no topic" in said and "every share" not in said
+
+
+def test_a_live_share_whose_place_is_lost_is_not_exact(tmp_path: Path) -> None:
+    people(tmp_path, 5)
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert one.share
+        broker.log.forget(share_positions(one.share.id))
+        (found,) = compare_all(broker)
+        assert found.verdict is Verdict.NOT_COMPARED and not found.exact
+
+
+def test_where_nothing_was_compared_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people(tmp_path, 5)
+    status, said = typed(tmp_path, monkeypatch, capsys)
+    assert status == 0 and "nothing to compare" in said and "every share" not in said
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "name")
+        broker.life.provision()
+        assert one.share
+        status, said = typed(tmp_path, monkeypatch, capsys)
+        assert status == 0 and "nothing to compare" in said and "every share" not in said
+        assert typed(tmp_path, monkeypatch, capsys, one.share.id)[0] == 1, "it was asked for"
+        city.relay(broker)
+        broker.sharing.revoke(one.grant.id, "r")
+        broker.life.advance()
+    status, said = typed(tmp_path, monkeypatch, capsys, one.share.id)
+    assert status == 1 and f"{one.share.id} is closed" in said
+
+
+def test_what_moves_all_through_the_comparison_is_not_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people(tmp_path, 10)
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert one.share
+        held, turns = broker.reconciler._held, iter(range(1, 1_000))
+
+        def moving(*words: object) -> object:
+            change(tmp_path, broker, next(turns))
+            return held(*words)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(broker.reconciler, "_held", moving)
+        (found,) = compare_all(broker)
+        assert found.moving == 10 and found.compared == 0 and not found.differences
+        assert found.verdict is Verdict.NOT_SETTLED and not found.exact
+        monkeypatch.setattr(command, "compare_all", lambda *words: iter([found]))
+        status, said = typed(tmp_path, monkeypatch, capsys)
+    assert status == 1 and "again" in said and "every share" not in said
+
+
+def test_a_share_that_closes_meanwhile_is_said_to_and_keeps_nobody_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people(tmp_path, 10)
+    with city.city(tmp_path) as broker, city.city(tmp_path) as beside:
+        city.collect(broker)
+        ends, stays = city.grant(broker, "a", "name"), city.grant(broker, "b", "sex")
+        city.relay(broker)
+        assert ends.share and stays.share
+        held = broker.reconciler._held
+        left = [ends.grant.id]
+
+        def closing(*words: object) -> object:
+            while left:
+                beside.sharing.revoke(left.pop(), "r")
+                beside.life.advance()
+            return held(*words)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(broker.reconciler, "_held", closing)
+        found = {one.share: one for one in compare_all(broker)}
+        assert found[ends.share.id].verdict is Verdict.CLOSED and found[ends.share.id].exact
+        assert found[stays.share.id].verdict is Verdict.EXACT
+        assert found[stays.share.id].compared == 10
+
+
+def test_a_dataset_is_opened_once_for_all_its_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people(tmp_path, 10)
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        for number, items in enumerate(("name", "sex", "name sex")):
+            city.grant(broker, f"c{number}", items)
+        city.relay(broker)
+        opened, open_ = [0], broker.sealer.open
+
+        def counting(*words: object) -> object:
+            opened[0] += 1
+            return open_(*words)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(broker.sealer, "open", counting)
+        assert [(one.compared, one.exact) for one in compare_all(broker)] == [(10, True)] * 3
+        assert opened[0] == 10

@@ -81,7 +81,7 @@ def test_what_happens_is_collected_and_nothing_of_it_is_wrong(tmp_path: Path) ->
 
 def test_the_adult_moves_to_and_fro_and_is_left_alone_by_the_day(tmp_path: Path) -> None:
     one = day(sources(tmp_path / "s"))
-    assert one.home(ADULT) == "371502"
+    assert one.home(ADULT) == "371502" == one.village(ADULT)[:6]
     assert one.move(ADULT, "371522", NOON) == Happening(
         MOVED, "ga.resident_base", "371522", "371502"
     )

@@ -36,7 +36,7 @@ class Fixture:
         self.rights = Rights(broker.sharing, broker.api_keys, broker.catalog)
         self.delivery = Delivery(
             broker.log, self.rights, broker.pulls, broker.catalog, self.emitted.append,
-            lambda: self.now,
+            broker.confirm, lambda: self.now,
         )  # fmt: skip
         self.desk = Desk(
             None, self.rights, self.delivery, Cursors(broker.sealer), Lines(), None, broker.catalog

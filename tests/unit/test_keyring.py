@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import KeyringError, SealError
+from broker.errors import KeyringError, Replaced, SealError
 from broker.keyring import Keyring
 from broker.pseudonym import Pseudonyms
 from broker.seal import Sealer
@@ -94,3 +94,24 @@ def test_pseudonyms_differ_between_domains() -> None:
     one, other = Pseudonyms(b"a" * 32), Pseudonyms(b"b" * 32)
     assert one.of("x") == one.of("x") != other.of("x")
     assert len(one.of("x")) == 26
+
+
+def test_another_keyring_in_its_place_is_noticed_and_a_changed_one_is_the_same(
+    tmp_path: Path,
+) -> None:
+    ring, beside = Keyring.open(tmp_path / "k"), Keyring.open(tmp_path / "k")
+    ring.ensure_all(["seal", "a"])
+    beside.ensure("b")
+    beside.destroy("a")
+    ring.confirm()
+    assert ring.key("b")
+    (tmp_path / "k").rename(tmp_path / "away")
+    with pytest.raises(Replaced, match="deleted"):
+        ring.confirm()
+    Keyring.open(tmp_path / "k").ensure_all(["seal", "c"])
+    with pytest.raises(Replaced, match="another's place"):
+        ring.confirm()
+    with pytest.raises(Replaced):
+        ring.key("c")
+    (tmp_path / "away").rename(tmp_path / "k")
+    ring.confirm()

@@ -3,6 +3,7 @@
 import io
 import json
 
+import pytest
 from rich.console import Console
 
 from broker.cli.output import Output, mark
@@ -39,3 +40,30 @@ def test_the_shape_of_a_quarantined_row() -> None:
     cells = json.dumps({"xm": "张三", "csrq": None, "12a": "x"}).encode()
     assert shape_of_raw(cells, ("xm", "csrq")) == "xm=字字 csrq=∅ 99a=a"
     assert shape_of_raw(b"\xff\xff,1", ()) == "··,9"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_table_folds_no_id_and_no_time(width: int) -> None:
+    stream = io.StringIO()
+    output = Output(lang="en", console=Console(file=stream, width=width))
+    row = ("ga_t_rkxx-371502", "2026-06-01 08:00:00", "2026-06-01 08:00:01", "17", "a b " * 40)
+    columns = ("source", "last row", "last success", "rows", "reason")
+    output.table([("", name) for name in columns], [row, row], spare=["last success"])
+    said = stream.getvalue()
+    assert max(map(len, said.splitlines())) <= width
+    for cell in row[:2]:
+        assert said.count(cell) == 2, said
+    assert said.count(row[2]) == (0 if width == 80 else 2), "spared, or on a line of its own"
+    assert said.split().count("a") == 80 and said.split().count("17") == 2
+
+
+def test_a_narrow_table_is_told_line_by_line() -> None:
+    stream = io.StringIO()
+    output = Output(lang="en", console=Console(file=stream, width=30))
+    output.table(
+        [("", "id"), ("", "a long head"), ("", "c")], [("x" * 20, "y" * 15, ""), ("z", 1, 2)]
+    )
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        f"id {'x' * 20}", f"  a long head  {'y' * 15}", "id z", "  a long head  1",
+        "  c            2",
+    ]  # fmt: skip

@@ -10,8 +10,18 @@ from dataclasses import dataclass, field
 from broker.bootstrap import Broker
 from broker.cli.demo.stage import Stage, say
 from broker.cli.output import OUTPUT
-from broker.errors import ShuQiaoError
-from broker.relay.reconcile import Comparison
+from broker.cli.reconcile import compare_all
+from broker.relay.reconcile import Comparison, Verdict
+
+_STATES = {
+    Verdict.EXACT: ("一致", "equal"),
+    Verdict.DIFFERS: ("不一致", "differs"),
+    Verdict.NO_TOPIC: ("没有主题", "has no topic"),
+    Verdict.NOT_SETTLED: ("仍在变动", "still moving"),
+    Verdict.NOT_COMPARED: ("没有比对完", "not compared"),
+    Verdict.OPENING: ("追赶中", "opening"),
+    Verdict.CLOSED: ("其间已关闭", "closed meanwhile"),
+}
 
 
 @dataclass(slots=True)
@@ -24,7 +34,13 @@ class Checked:
     @property
     def exact(self) -> bool:
         """Whether everything was compared and equal."""
-        return not self.left and all(one.exact and not one.moving for one in self.found)
+        return not self.left and all(one.exact for one in self.found)
+
+    @property
+    def wrong(self) -> list[Comparison]:
+        """The shares that are not equal, as far as they could be compared."""
+        inexact = [one for one in self.found if not one.exact]
+        return [one for one in inexact if one.verdict is not Verdict.NOT_SETTLED]
 
     @property
     def compared(self) -> int:
@@ -44,21 +60,14 @@ def compare(
 ) -> Checked:
     """Compare every open share, until `over` says that the time is up; `each` hears what came
     of one as soon as it is known."""
+    waiting = {share.id for share in broker.sharing.shares()}
     checked = Checked()
-    for share in broker.sharing.shares():
-        if over():
-            checked.left += 1
-            continue
-        if share.topic not in broker.log.topics():
-            continue
-        try:
-            found = broker.reconciler.compare(broker.catalog.dataset(share.dataset), share)
-        except ShuQiaoError:
-            if share.id in {one.id for one in broker.sharing.shares()}:
-                raise
-            continue  # closed meanwhile
-        checked.found.append(found)
+    for found in compare_all(broker, over=over):
+        waiting.discard(found.share)
+        if found.verdict is not Verdict.CLOSED:
+            checked.found.append(found)
         each(found)
+    checked.left = len(waiting)
     return checked
 
 
@@ -75,11 +84,11 @@ def tell(checked: Checked, seconds: float, number: str = "") -> None:
         return
     moving = sum(one.moving for one in checked.found)
     say(
-        f"{number}核对：差异 {checked.differences}，变动中 {moving}，"
-        f"没来得及比对的共享 {checked.left}（{seconds:.1f} 秒）",
-        f"{number}reconcile: {checked.differences} differences, {moving} records moving, "
-        f"{checked.left} shares not compared in time ({seconds:.1f} s)",
-        sign="✗" if checked.differences else "○",
+        f"{number}核对：差异 {checked.differences}，有问题的共享 {len(checked.wrong)}，"
+        f"变动中 {moving}，没来得及比对的共享 {checked.left}（{seconds:.1f} 秒）",
+        f"{number}reconcile: {checked.differences} differences, {len(checked.wrong)} shares wrong, "
+        f"{moving} records moving, {checked.left} shares not compared in time ({seconds:.1f} s)",
+        sign="✗" if checked.wrong else "○",
     )
 
 
@@ -91,11 +100,10 @@ def check(stage: Stage) -> None:
 
     def each(one: Comparison) -> None:
         who = readers.get(one.share, one.share)
-        state = OUTPUT.text("一致", "equal") if one.exact else f"{len(one.differences)} ≠"
-        opening = OUTPUT.text("（追赶中）", " (opening)") if one.opening else ""
+        state = OUTPUT.text(*_STATES[one.verdict])
         say(
-            f"  {who} · {one.dataset} · {one.compared} 条 · {state}{opening}",
-            f"  {who} · {one.dataset} · {one.compared} records · {state}{opening}",
+            f"  {who} · {one.dataset} · {one.compared} 条 · {state}",
+            f"  {who} · {one.dataset} · {one.compared} records · {state}",
         )
 
     checked = compare(stage.broker, stage.stop.is_set, each)

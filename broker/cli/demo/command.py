@@ -2,7 +2,8 @@
 
 Law: the demo does nothing that its reader could not type: consumers and grants come
 from the ordinary commands, relaxes from a rule file, collecting and relaying from the
-same functions as `connect run` and `relay`. It works in a folder of its own.
+same functions as `connect run` and `relay`. It works in a folder of its own, and
+makes none anew in which anybody is at work.
 """
 
 import os
@@ -23,8 +24,9 @@ from broker.cli.demo.script import NEIGHBOUR, NEIGHBOURS, commands, relaxes
 from broker.cli.output import OUTPUT, configure
 from broker.cli.relay import relay_all, show_progress
 from broker.errors import SettingsError
+from broker.hold import Presence
 from broker.quarantine import Quarantine
-from broker.settings import Settings
+from broker.settings import Settings, load_settings
 from connectors.runner import Report
 from connectors.samples import mappings
 from connectors.samples.build import Expected, build
@@ -53,7 +55,9 @@ def demo(
     started = time.monotonic()
     os.environ["SHUQIAO_STATE"] = str(state)
     os.environ["SHUQIAO_SETTLE_SECONDS"] = "0"
-    _empty(state)
+    presence = Presence(load_settings().holds_path)
+    _empty(state, presence)
+    ctx.with_resource(presence.among())
     with opened() as broker:
         today = broker.today
         OUTPUT.head("一 三个部门，各有各的系统", "1  Three departments, each with its own system")
@@ -81,13 +85,14 @@ def demo(
         go_on(broker, Population(people, seed, today, broker.divisions), seed)
 
 
-def _empty(state: Path) -> None:
+def _empty(state: Path, presence: Presence) -> None:
     if state.exists() and any(state.iterdir()):
         if not (state / MARK).exists():
             raise SettingsError(
                 "the folder is not the demo's", where=str(state), mend="name another with --state"
             )
-        shutil.rmtree(state)
+        with presence.alone():
+            shutil.rmtree(state)
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / MARK).touch()
 

@@ -45,10 +45,10 @@ class Mover:
         self._key = b""
 
     def move(self, stage: Stage) -> None:
-        """To the other county; a tombstone in one share, a record in another."""
+        """To some village of the other county; a tombstone in one share, a record in another."""
         broker, day = stage.broker, stage.day
-        left = day.home(ADULT)
-        county = _HOME if left == _AWAY else _AWAY
+        left = day.village(ADULT)
+        county = _HOME if left[:6] == _AWAY else _AWAY
         self._key = self._key or self._collected_key(stage)
         if not (left and self._key):
             say("[3] 找不到这位居民", "[3] the resident is not there", sign="✗")
@@ -61,10 +61,10 @@ class Mover:
         started = time.monotonic()
         day.move(ADULT, county, stage.now())
         say(
-            f"[3] 公安：{self._person.name}（古楼街道的那位成年居民）从{stage.county(left)}"
-            f"迁到{stage.county(county)}",
-            f"[3] public security: {self._person.name}, the adult resident of 古楼街道, moves from "
-            f"{stage.county(left)} to {stage.county(county)}",
+            f"[3] 公安：{self._person.name}（上面的那位成年居民）从{stage.village(left)}"
+            f"迁到{stage.village(day.village(ADULT))}",
+            f"[3] public security: {self._person.name}, the adult resident shown above, moves from "
+            f"{stage.village(left)} to {stage.village(day.village(ADULT))}",
         )
 
         def collected() -> bool:
@@ -73,6 +73,7 @@ class Mover:
 
         stays = {one.consumer: county.startswith(one.share.rows.scope.code[:6]) for one in copies}
         affected = [one for one in copies if one.held or stays[one.consumer]]
+        affected.sort(key=lambda one: stays[one.consumer])  # who loses it, then who gets it
         times = stage.clock(
             started,
             {

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.errors import SettingsError
+from broker.private_file import open_private
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _GOOD_WHILE = 30.0
 """Seconds after which an end is a new trouble, not the old one."""
@@ -105,7 +108,10 @@ class Processes:
 
     def _run(self, name: str) -> None:
         kept = self._kept[name]
-        with (self.folder / f"{name}.log").open("ab") as output:
+        flags = os.O_WRONLY | os.O_APPEND
+        output_path = self.folder / f"{name}.log"
+        handle = open_private(output_path, flags, SettingsError, "a process's output")
+        with os.fdopen(handle, "ab") as output:
             kept.process = subprocess.Popen(
                 [sys.executable, "-m", "broker.cli.demo.child", str(os.getpid()), *kept.words],
                 stdin=subprocess.DEVNULL,

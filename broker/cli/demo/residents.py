@@ -99,6 +99,11 @@ def _show_record(
         ],
         rows,
         title=f"{dataset.title} {dataset.id}",
+        spare=[
+            view.grant.consumer.id
+            for view, values in zip(mine, got, strict=True)
+            if values is None  # why it gets nothing is said below
+        ],
     )
     for view, values in zip(mine, got, strict=True):
         absence = absence_in_words(

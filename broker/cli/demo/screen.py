@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from types import TracebackType
 
 from rich.console import Group, RenderableType
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.bootstrap import Broker
+from broker.cli.clock import city_clock
 from broker.cli.demo.board import Figures, Line
 from broker.cli.demo.menu import QUIT, Menu
 from broker.cli.output import OUTPUT
@@ -93,7 +94,7 @@ class Screen:
 
     def note(self, zh: str, en: str) -> None:
         """Something that is worth a line, not a place of its own."""
-        line = f"{datetime.now():%H:%M:%S} {OUTPUT.text(zh, en)}"
+        line = f"{city_clock(self.broker.settings.zone)} {OUTPUT.text(zh, en)}"
         self._newest.append(line)
         if self._live is None:
             OUTPUT.say(line, line)
@@ -156,7 +157,7 @@ class Screen:
                 table.add_row(title, collected, Text("–", "dim"), "", lag, "")
             for number, line in enumerate(mine):
                 first = (title, collected) if number == 0 else ("", "")
-                table.add_row(*first, line.consumer, *_cells(line))
+                table.add_row(*first, line.consumer, *_cells(line, self.broker.settings.zone))
         return table
 
     def _roles(self) -> Text:
@@ -176,11 +177,12 @@ class Screen:
         return found.append(QUIT, "bold cyan").append(OUTPUT.text(" 结束", " end"))
 
 
-def _cells(line: Line) -> tuple[str | Text, ...]:
+def _cells(line: Line, zone: tzinfo) -> tuple[str | Text, ...]:
     """Records, lag and last change; in their place its state where it cannot be read."""
     if line.state in _STATES:
         zh, en, style = _STATES[line.state]
         words = Text(OUTPUT.text(zh, en), style)
         return (words, str(line.lag), "") if line.state == OPENING else (words, "", "")
-    changed = f"{datetime.fromtimestamp(line.changed / 1_000):%H:%M:%S}" if line.changed else ""
+    moment = datetime.fromtimestamp(line.changed / 1_000, UTC)
+    changed = city_clock(zone, moment) if line.changed else ""
     return str(line.records), Text(str(line.lag), "yellow" if line.lag else "green"), changed

@@ -36,7 +36,7 @@ class Site:
 
     def curl(self, consumer: str, path: str) -> str:
         """A line to type that asks as the consumer would."""
-        return f'curl -H "Authorization: Bearer {self.key(consumer)}" {self.url}{path}'
+        return f'curl -H "Authorization: Bearer {self.key(consumer)}" "{self.url}{path}"'
 
     def get(self, consumer: str, path: str) -> tuple[int, Any]:
         """Status and JSON body; status 0 where nobody answers."""

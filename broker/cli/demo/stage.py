@@ -70,6 +70,10 @@ class Stage:
         division = self.broker.divisions.get(f"{code:0<12}")
         return division.name if division else code
 
+    def village(self, code: str) -> str:
+        """A village's name, after its county's and its town's."""
+        return "".join(self.county(part) for part in (code[:6], code[:9], code))
+
 
 def say(zh: str, en: str, sign: str = "") -> None:
     """What an effect has to say."""

@@ -69,8 +69,7 @@ def tighten(stage: Stage) -> None:
     share = live[rule.consumer, rule.dataset]
     file = _file(folder, rule)
     say(f"  {file}：", f"  {file}:")
-    for line in rule.text().splitlines()[2:]:
-        OUTPUT.command(line)
+    OUTPUT.quote(rule.text())
     OUTPUT.command(f'./run policy apply --author {_AUTHOR} --reason "{rule.reason}"')
     file.write_text(rule.text(), "utf-8")
     try:

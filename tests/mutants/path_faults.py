@@ -1,0 +1,129 @@
+"""Planted faults in what keeps the path right: `reconcile`, the controller, compaction.
+
+As in `faults`; what notices is an ordinary test, which runs in seconds.
+"""
+
+from tests.mutants.faults import Fault
+
+CONTROLLING = "tests/unit/test_controller.py"
+COMPARING = "tests/integration/test_reconcile.py"
+FOUND = f"{COMPARING}::test_what_is_wrong_in_a_share_is_found_by_position"
+COMPACTED = "tests/contract/test_log.py::test_compaction_keeps_the_last_version_and_every_offset"
+RECONCILE = "broker/relay/reconcile.py"
+CONTROLLER = "broker/controller.py"
+COMPACTION = "broker/log/compaction.py"
+
+PATH = (
+    Fault(
+        FOUND,
+        RECONCILE,
+        "            yield Difference(MISSING, partition, wanted[key][0])\n",
+        "            continue\n",
+        "a record that a share lacks is overlooked",
+    ),
+    Fault(
+        FOUND,
+        RECONCILE,
+        "            yield Difference(SUPERFLUOUS, partition, held[key][0])\n",
+        "            continue\n",
+        "a record that a share must not have is overlooked",
+    ),
+    Fault(
+        FOUND,
+        RECONCILE,
+        "        elif wanted[key][1] != held[key][1]:\n",
+        "        elif not held[key][1]:\n",
+        "a record with another value is overlooked",
+    ),
+    Fault(
+        f"{COMPARING}::test_a_live_share_without_a_topic_is_no_share_that_is_exact",
+        RECONCILE,
+        "        if not self.topic:\n",
+        "        if not self.state:\n",
+        "a live share without a topic counts as opening, or exact",
+    ),
+    Fault(
+        f"{COMPARING}::test_a_live_share_whose_place_is_lost_is_not_exact",
+        RECONCILE,
+        "return Verdict.NOT_COMPARED if self.opening else Verdict.EXACT",
+        "return Verdict.EXACT",
+        "partitions that were not compared count as equal",
+    ),
+    Fault(
+        f"{COMPARING}::test_what_moves_all_through_the_comparison_is_not_settled",
+        RECONCILE,
+        "found[share.id].moving += len(pending[share.id])",
+        "found[share.id].moving += 0",
+        "keys that never stood still count as equal",
+    ),
+    Fault(
+        f"{COMPARING}::test_a_relay_at_work_is_no_difference",
+        RECONCILE,
+        "        if key in moved or (pending is not None and key not in pending):\n",
+        "        if pending is not None and key not in pending:\n",
+        "what the relay writes meanwhile counts as a difference",
+    ),
+    Fault(
+        f"{CONTROLLING}::test_a_turn_without_the_store_closes_what_has_ended",
+        CONTROLLER,
+        "StoreAway(closed=len(self.end_without_store()))",
+        "StoreAway(closed=0)",
+        "an expired share stays readable while the store is away",
+    ),
+    Fault(
+        f"{CONTROLLING}::test_who_does_not_have_the_lease_does_nothing",
+        CONTROLLER,
+        "                if self._lease.held():\n",
+        "                if not self._lease.held():\n",
+        "a controller works without the lease",
+    ),
+    Fault(
+        "tests/unit/test_roles.py::test_a_lease_is_taken_over_when_its_beat_has_stopped",
+        "broker/store/lease.py",
+        "                if self._clock() - self._since < PATIENCE:\n",
+        "                if self._clock() < self._since:\n",
+        "a lease is taken over from a holder that lives",
+    ),
+    Fault(
+        f"{CONTROLLING}::test_a_collected_record_stays_until_it_was_relayed",
+        CONTROLLER,
+        "            upto = place.common.offset if place and not place.passing else 0\n",
+        "            upto = end\n",
+        "collected versions go before the relay has seen them",
+    ),
+    Fault(
+        f"{CONTROLLING}::test_a_deleted_key_leaves_its_values_at_once_and_its_tombstone_in_time",
+        CONTROLLER,
+        "time.time_ns() // 1_000_000 - TOMBSTONES_MS",
+        "time.time_ns() // 1_000_000 + 1_000",
+        "a consumer that was away for a day never hears that a record is gone",
+    ),
+    Fault(
+        f"{CONTROLLING}::test_a_deleted_key_leaves_its_values_at_once_and_its_tombstone_in_time",
+        COMPACTION,
+        " or (offset in gone and offset < end - 1)",
+        "",
+        "a tombstone, and with it that there was a record, stays for ever",
+    ),
+    Fault(
+        COMPACTED + "[embedded]",
+        COMPACTION,
+        "        last[key] = offset\n",
+        "        last.setdefault(key, offset)\n",
+        "the newest version goes and the oldest stays",
+    ),
+    Fault(
+        COMPACTED + "[embedded]",
+        COMPACTION,
+        "(offset in gone and offset < end - 1)",
+        "(offset in gone)",
+        "the last record of a partition goes, and readers cannot tell its end from a gap",
+    ),
+    Fault(
+        "tests/contract/test_log.py::test_what_is_superseded_is_unreadable_in_the_file",
+        "broker/log/sqlite_file.py",
+        'db.execute("PRAGMA secure_delete=ON")',
+        'db.execute("PRAGMA secure_delete=OFF")',
+        "what was removed still stands in the file",
+    ),
+)

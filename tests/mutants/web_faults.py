@@ -1,0 +1,130 @@
+"""Planted faults of HTTP: see `tests.mutants.faults`."""
+
+from tests.mutants.faults import Fault
+
+ACCESS = "tests/unit/test_access.py"
+DELIVERY = "tests/unit/test_delivery.py"
+SLOW = "tests/faults/test_slow.py::test_a_slow_client_is_cut_with_its_right"
+STREAM = "tests/unit/test_stream.py"
+
+WEB = (
+    Fault(
+        f"{DELIVERY}::test_the_right_is_asked_before_each_piece_of_a_page",
+        "broker/web/records_api.py",
+        "                await run_sync(self.rights.hold, right)\n                yield body",
+        "                yield body",
+        "a page goes on leaving after its right has ended",
+    ),
+    Fault(
+        f"{DELIVERY}::test_what_ends_while_its_pull_is_recorded_does_not_leave",
+        "broker/web/delivery.py",
+        "        self._rights.hold(right)\n        self._emit(",
+        "        self._emit(",
+        "a batch leaves whose right ended while the store was waited for",
+    ),
+    Fault(
+        f"{DELIVERY}::test_a_cursor_opens_one_share_for_one_consumer",
+        "broker/web/records_api.py",
+        "        if cursor.share != name:\n",
+        "        if not cursor.share:\n",
+        "a cursor of one share goes on in another, and skips records",
+    ),
+    Fault(
+        f"{DELIVERY}::test_a_cursor_is_as_old_as_the_last_time_at_the_end",
+        "broker/web/delivery.py",
+        "        since = end.since if at_end else cursor.since\n",
+        "        since = end.since\n",
+        "who reads slowly keeps what was deleted meanwhile",
+    ),
+    Fault(
+        f"{DELIVERY}::test_a_share_that_was_the_callers_is_over_and_another_is_not_there",
+        "broker/web/rights.py",
+        "        if self._sharing.was_given(name, key.consumer):\n",
+        "        if self._sharing.was_given(name, key.consumer) and self.shares(key):\n",
+        "a closed share is not called over: the copy is kept",
+    ),
+    Fault(
+        f"{STREAM}::test_a_line_is_open_until_everything_has_left",
+        "broker/web/stream.py",
+        "            await self._lines.left(line)\n",
+        "",
+        "what still waits here leaves after the right has ended",
+    ),
+    Fault(
+        f"{STREAM}::test_what_is_refused_in_the_middle_has_no_end",
+        "broker/web/stream.py",
+        "        return refusal is None\n",
+        "        return True\n",
+        "what was broken off looks whole",
+    ),
+    Fault(
+        f"{STREAM}::test_the_limit_of_open_lines_is_a_consumers_own",
+        "broker/web/lines.py",
+        "sum(one.right.key.consumer == right.key.consumer for one in self._open)",
+        "len(self._open)",
+        "one consumer's streams keep out all others",
+    ),
+    Fault(
+        f"{SLOW}[/v1/datasets/ga.resident_base/records?limit=300]",
+        "broker/web/lines.py",
+        "                loop.call_later(GRACE, self._cut_if_open, line)\n",
+        "",
+        "a client that reads slowly goes on after its right has ended",
+    ),
+    Fault(
+        f"{SLOW}[/v1/datasets/ga.resident_base/records?limit=300]",
+        "broker/web/unsent.py",
+        "            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)\n",
+        "            raw.fileno()\n",
+        "the kernel goes on sending what was cut",
+    ),
+    Fault(
+        f"{ACCESS}::test_nothing_that_is_kept_is_a_key",
+        "broker/sharing/keys.py",
+        '    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()\n',
+        "    return secret\n",
+        "the store holds keys that can be used",
+    ),
+    Fault(
+        f"{ACCESS}::test_only_the_whole_key_is_the_key",
+        "broker/sharing/keys.py",
+        "        if known is None or not right or known[0].revoked_at:\n",
+        "        if known is None or known[0].revoked_at:\n",
+        "the public part of a key is enough",
+    ),
+    Fault(
+        f"{ACCESS}::test_the_limit_is_a_consumers_own_whatever_keys_it_has",
+        "broker/web/access.py",
+        "self._asked.take(key.consumer)",
+        "self._asked.take(key.id)",
+        "a consumer with many keys asks as often as it likes",
+    ),
+    Fault(
+        f"{ACCESS}::test_the_limit_is_a_consumers_own_whatever_keys_it_has",
+        "broker/web/access.py",
+        "self._asked.take(key.consumer)",
+        'self._asked.take("")',
+        "one consumer uses up what others may ask",
+    ),
+    Fault(
+        "tests/unit/test_app.py::test_what_is_not_begun_when_http_stops_is_answered_503",
+        "broker/web/app.py",
+        '    (b"cache-control", b"no-store"),\n',
+        "",
+        "a cache keeps personal records",
+    ),
+    Fault(
+        "tests/unit/test_forms.py::test_excel_neither_runs_nor_spoils_a_value",
+        "broker/web/forms.py",
+        '_FORMULA = ("=", "+", "-", "@", ',
+        '_FORMULA = ("=", "+", "-", ',
+        "a name is run as a formula",
+    ),
+    Fault(
+        "tests/integration/test_http.py::test_the_registry_knows_ones_own_subjects_alone",
+        "broker/web/registry_api.py",
+        '            raise Refusal(40403, "Schema not found")\n',
+        '            raise Refusal(40403 if len(schema_id) > 3 else 40301, "Schema not found")\n',
+        "a schema of others is told from one that is not there",
+    ),
+)
