@@ -9,7 +9,6 @@ from broker.cli.output import OUTPUT
 from broker.cli.words import reasons_in_words
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
-from broker.sharing.grants import ACTIVE, Stored
 from broker.sharing.service import Outcome
 from broker.sharing.share import Share
 from broker.telemetry import GrantDecided
@@ -84,7 +83,7 @@ def add(
 def list_() -> None:
     """List the grants."""
     with opened() as broker:
-        rows = [(one.grant, _state(broker, one)) for one in broker.sharing.grants()]
+        rows = [(one.grant, one.state_on(broker.today)) for one in broker.sharing.grants()]
     if OUTPUT.as_json:
         OUTPUT.document([{**_fields(grant), "state": state} for grant, state in rows])
         return
@@ -170,15 +169,6 @@ def _told(
         )
     if share is not None:
         OUTPUT.say(f"  共享主题 {share.topic}", f"  shared topic {share.topic}")
-
-
-def _state(broker: Broker, stored: Stored) -> str:
-    today, grant = broker.today, stored.grant
-    if stored.state != ACTIVE:
-        return stored.state
-    if today < grant.valid_from:
-        return "PENDING"
-    return "ACTIVE" if grant.active(today) else "EXPIRED"
 
 
 def _fields(grant: Grant) -> dict[str, Any]:

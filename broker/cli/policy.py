@@ -5,9 +5,9 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
+from broker.cli.changes import change_document, show_changes, show_loosened
 from broker.cli.output import OUTPUT
-from broker.cli.words import effect_in_words, reasons_in_words
-from broker.policy.impact import BOTH, NARROWER, ROWS, WIDER, Change
+from broker.cli.words import reasons_in_words
 from broker.policy.load import check_policy
 from broker.sharing.versions import digest_of
 
@@ -67,14 +67,22 @@ def apply(
         content, _ = broker.versions.files(broker.today)
         before = broker.versions.newest(broker.today)
         found = broker.sharing.impact(content)
+        looser = broker.sharing.loosened(content)
         if not OUTPUT.as_json:
             show_changes(found)
+            show_loosened(looser)
         if not yes and not typer.confirm(OUTPUT.text("使其生效？", "Put it in force?"), err=True):
             raise typer.Exit(1)
         number = broker.sharing.apply(content, author, approver, reason)
         broker.life.advance()
     if OUTPUT.as_json:
-        OUTPUT.document({"version": number, "changes": [_change(one) for one in found]})
+        OUTPUT.document(
+            {
+                "version": number,
+                "changes": [change_document(one) for one in found],
+                "loosened": [asdict(one) for one in looser],
+            }
+        )
     elif number == before:
         OUTPUT.say(
             f"与版本 {number} 相同，没有变化", f"the same as version {number}: nothing changed"
@@ -113,50 +121,16 @@ def diff(
     with opened() as broker:
         one = one or broker.versions.newest(broker.today)
         if other:
-            found = broker.sharing.difference(one, other)
+            content = broker.versions.content(other)
         else:
             content, _ = broker.versions.files(broker.today)
-            found = broker.sharing.impact(content, one)
+        found = broker.sharing.impact(content, one)
+        looser = broker.sharing.loosened(content, one)
     if OUTPUT.as_json:
-        OUTPUT.document([_change(change) for change in found])
+        OUTPUT.document([change_document(change) for change in found])
     else:
         show_changes(found)
-
-
-def _change(change: Change) -> dict[str, str]:
-    return {name: str(value) for name, value in asdict(change).items()} | {
-        "before": str(change.before),
-        "after": str(change.after),
-    }
-
-
-def show_changes(found: list[Change]) -> None:
-    """A table of who gains or loses what."""
-    if not found:
-        OUTPUT.say("没有一项授权的结果改变", "no grant comes out differently", sign="○")
-        return
-    words = {
-        NARROWER: OUTPUT.text("收窄", "narrower"),
-        WIDER: OUTPUT.text("放宽", "wider"),
-        BOTH: OUTPUT.text("不可比，按放宽处理", "neither: counts as wider"),
-    }
-    OUTPUT.table(
-        [
-            ("使用方", "consumer"), ("数据集", "dataset"), ("数据项", "item"), ("以前", "before"),
-            ("以后", "after"), ("方向", "direction"),
-        ],
-        [
-            (
-                one.consumer,
-                one.dataset,
-                OUTPUT.text("（行）", "(rows)") if one.item == ROWS else one.item,
-                "–" if one.item == ROWS else effect_in_words(one.before, OUTPUT.lang),
-                "–" if one.item == ROWS else effect_in_words(one.after, OUTPUT.lang),
-                words[one.direction],
-            )
-            for one in found
-        ],
-    )  # fmt: skip
+        show_loosened(looser)
 
 
 @app.command()

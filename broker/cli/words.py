@@ -42,10 +42,24 @@ _BY = {
     "no_grant": ("没有有效授权", "no active grant"),
 }
 
+_STATES = {
+    "ACTIVE": ("有效", "valid"),
+    "PENDING": ("尚未开始", "not begun"),
+    "SUSPENDED": ("已暂停", "suspended"),
+    "TERMINATED": ("已终止", "revoked"),
+    "EXPIRED": ("已过期", "expired"),
+}
+
 
 def effect_in_words(effect: Effect, lang: str) -> str:
     """An effect in words."""
     zh, en = _EFFECTS[effect.name]
+    return en if lang == "en" else zh
+
+
+def state_in_words(state: str, lang: str) -> str:
+    """A grant's state in words."""
+    zh, en = _STATES[state]
     return en if lang == "en" else zh
 
 

@@ -21,7 +21,7 @@ from broker.store.tables import consumer as consumers_table
 from broker.store.tables import grant as grants_table
 
 ACTIVE, SUSPENDED, TERMINATED = "ACTIVE", "SUSPENDED", "TERMINATED"
-EXPIRED = "EXPIRED"
+EXPIRED, PENDING = "EXPIRED", "PENDING"
 """States of a grant that are given to it; that it is pending follows from the day. That its last
 day is over follows too, and is noted: no clock that is set back brings it to life again."""
 
@@ -39,6 +39,14 @@ class Stored:
     opening: str | None
     state: str
     reason: str
+
+    def state_on(self, day: date) -> str:
+        """The state, with what follows from the day."""
+        if self.state in (TERMINATED, EXPIRED) or day > self.grant.valid_until:
+            return EXPIRED if self.state != TERMINATED else TERMINATED
+        if self.state == ACTIVE and day < self.grant.valid_from:
+            return PENDING
+        return self.state
 
 
 def put_consumer(connection: Connection, consumer: Consumer, title: str) -> None:

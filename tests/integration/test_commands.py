@@ -67,17 +67,17 @@ def test_files_count_once_they_are_applied(tmp_path: Path, typed: Type) -> None:
     (change,) = typed("policy", "diff")
     assert change == {
         "grant": grant["grant"], "consumer": "a", "dataset": DATASET, "item": "name",
-        "before": "keep", "after": "surname", "direction": "narrower",
+        "before": "keep", "after": "surname", "direction": "narrower", "state": "ACTIVE",
     }  # fmt: skip
     assert typed("grant", "show", grant["grant"])["effects"]["name"] == "keep"
     applied = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
-    assert applied == {"version": 2, "changes": [change]}
+    assert applied == {"version": 2, "changes": [change], "loosened": []}
     assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
     assert [one["number"] for one in typed("policy", "versions")] == [1, 2]
     (back,) = typed("policy", "diff", "2", "1")
     assert (back["before"], back["after"], back["direction"]) == ("surname", "keep", "wider")
     again = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
-    assert again == {"version": 2, "changes": []}
+    assert again == {"version": 2, "changes": [], "loosened": []}
 
 
 @pytest.mark.parametrize("approver", [[], ["--approver", "甲"], ["--approver", " 甲 "]])
@@ -91,6 +91,21 @@ def test_what_shows_more_needs_another_person(
     with pytest.raises(GrantError, match="another approver"):
         typed(*words, *approver)
     assert typed(*words, "--approver", "乙")["version"] == 2
+
+
+def test_a_suspended_grant_and_a_looser_rule_are_told(tmp_path: Path, typed: Type) -> None:
+    write_rule(tmp_path, RULE)
+    grant = add(typed)
+    typed("grant", "suspend", grant["grant"], "--reason", "r")
+    write_rule(tmp_path, "rules: []\n")
+    (change,) = typed("policy", "diff")
+    assert (change["item"], change["state"], change["direction"]) == ("name", "SUSPENDED", "wider")
+    words = ["policy", "apply", "--author", "甲", "--reason", "r", "--yes"]
+    with pytest.raises(GrantError, match="another approver"):
+        typed(*words)
+    applied = typed(*words, "--approver", "乙")
+    assert applied["changes"] == [change]
+    assert applied["loosened"] == [{"id": "x", "how": "limit"}]
 
 
 def test_a_grant_is_revoked_and_its_share_closed(typed: Type) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 POLICY = "tests/laws/test_policy_laws.py"
 PROJECTION = "tests/laws/test_projection_laws.py"
+LOOSENING = "tests/laws/test_loosening_laws.py"
 DECIDE = "broker/policy/decide.py"
 GUARDS = "broker/policy/guards.py"
 EFFECTS = "broker/policy/effects.py"
@@ -183,5 +184,80 @@ FAULTS = (
         "and last not in taken and",
         "and",
         "a row that takes over a key loses it to the row that gave it up",
+    ),
+    *(
+        Fault(f"{LOOSENING}::test_what_shows_anybody_more_is_found[{hand}]", file, old, new, why)
+        for hand, file, old, new, why in (
+            (
+                0,
+                "broker/policy/loosening.py",
+                "at_most(kind, new.tier_mask.get(kind, DROP), old.tier_mask.get(kind, DROP))",
+                "at_most(kind, old.tier_mask.get(kind, DROP), new.tier_mask.get(kind, DROP))",
+                "the tier table is compared the wrong way round",
+            ),
+            (
+                1,
+                "broker/policy/loosening.py",
+                "covers(target, point) and _at_most(point, cap, effect) for target, cap in caps",
+                "covers(target, point) for target, cap in caps",
+                "a limit is raised by one person alone",
+            ),
+            (
+                2,
+                "broker/policy/reach.py",
+                "        and point.department not in target.not_departments\n",
+                "",
+                "a rule is narrowed to all but one department by one person alone",
+            ),
+            (
+                3,
+                "broker/policy/loosening.py",
+                "for one in new.forbids if one.rows == rule.rows]",
+                "for one in new.forbids if one.rows]",
+                "other rows are forbidden than before",
+            ),
+            (
+                4,
+                "broker/policy/loosening.py",
+                "if signed(one) and one.expires >= rule.expires]",
+                "if signed(one)]",
+                "a relax that was over is made valid again by one person alone",
+            ),
+            (
+                6,
+                "broker/policy/loosening.py",
+                "other == kind and at_most(kind, cap, effect)",
+                "other == kind",
+                "a guard degrades less",
+            ),
+            (
+                7,
+                "broker/policy/loosening.py",
+                "one.presence is not None and one.presence <= rule.presence",
+                "one.presence is not None",
+                "a presence level is lowered further",
+            ),
+            (
+                8,
+                "broker/policy/interplay.py",
+                "stops = guard in can_fire and any(",
+                "stops = guard in old.guards[1:] and any(",
+                "what one guard asked for is hidden, and what it withheld is shown",
+            ),
+        )
+    ),
+    Fault(
+        f"{LOOSENING}::test_what_is_only_stricter_is_no_loosening",
+        "broker/policy/loosening.py",
+        "before = [one for one in _as_long(old, rule) if one.effect is not None]",
+        "before = [one for one in _as_long(old, rule) if one.effect is None]",
+        "every relax that stays asks for an approver",
+    ),
+    Fault(
+        f"{LOOSENING}::test_the_same_said_otherwise_is_no_loosening",
+        "broker/policy/loosening.py",
+        "if not all(_capped(point, effect, still) for point in points):",
+        "if not any(target == rule.target for target, _ in still):",
+        "a rule that is split asks for an approver",
     ),
 )
