@@ -1,12 +1,13 @@
 """`shuqiao grant`: a consumer's right to named items of a dataset, for a purpose, for a time."""
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
-from broker.cli.words import reasons_in_words
+from broker.cli.words import reasons_in_words, refusal_in_words, standing_in_words
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
 from broker.sharing.service import Outcome
@@ -104,14 +105,20 @@ def list_() -> None:
 def show(grant: str) -> None:
     """Show a grant and why each item comes out as it does."""
     with opened() as broker:
-        found = broker.sharing.grant(grant).grant
+        stored = broker.sharing.grant(grant)
+        found, standing = stored.grant, stored.standing(broker.today)
         decision = broker.sharing.decision(grant)
         if OUTPUT.as_json:
-            OUTPUT.document(_document(found, decision, None))
+            OUTPUT.document({**_document(found, decision, None), **asdict(standing)})
             return
+        words = {
+            **_fields(found),
+            "items": OUTPUT.text("、", ", ").join(found.items),
+            "state": standing_in_words(stored, broker.today, OUTPUT.lang),
+        }
         OUTPUT.table(
             [("字段", "field"), ("值", "value")],
-            [(name, value) for name, value in _fields(found).items()],
+            list(words.items()),
         )
         OUTPUT.table(
             [("数据项", "item"), ("效果", "effect"), ("理由", "why")],
@@ -121,8 +128,8 @@ def show(grant: str) -> None:
             ],
         )
         if decision.refused:
-            refusal = decision.refused
-            OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
+            said = refusal_in_words(decision, stored, broker.today, OUTPUT.lang)
+            OUTPUT.say(f"不产生共享：{said}", f"no share: {said}")
 
 
 @app.command()

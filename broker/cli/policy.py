@@ -7,7 +7,12 @@ import typer
 from broker.bootstrap import opened
 from broker.cli.changes import change_document, show_changes, show_loosened
 from broker.cli.output import OUTPUT
-from broker.cli.words import reasons_in_words
+from broker.cli.words import (
+    reasons_in_words,
+    refusal_in_words,
+    standing_in_words,
+    state_in_words,
+)
 from broker.policy.load import check_policy
 from broker.sharing.versions import digest_of
 
@@ -139,8 +144,9 @@ def explain(consumer: str, dataset: str) -> None:
     with opened() as broker:
         broker.catalog.dataset(dataset)
         broker.sharing.consumer(consumer)
+        today = broker.today
         mine = [
-            (one.grant, one.decision)
+            one
             for one in broker.sharing.decided()
             if one.grant.consumer.id == consumer and one.grant.dataset == dataset
         ]
@@ -148,7 +154,8 @@ def explain(consumer: str, dataset: str) -> None:
         OUTPUT.document(
             [
                 {
-                    "grant": grant.id,
+                    "grant": one.grant.id,
+                    **asdict(one.stored.standing(today)),
                     "policy_version": decision.policy_version,
                     "refused": decision.refused.code if decision.refused else "",
                     "items": {
@@ -162,7 +169,8 @@ def explain(consumer: str, dataset: str) -> None:
                         for name, effect in decision.effects.items()
                     },
                 }
-                for grant, decision in mine
+                for one in mine
+                for decision in (one.decision,)
             ]
         )
         return
@@ -171,10 +179,12 @@ def explain(consumer: str, dataset: str) -> None:
             f"{consumer} 没有 {dataset} 的授权：什么也不提供。`shuqiao grant add` 可以登记授权。",
             f"{consumer} has no grant for {dataset}: nothing is released. See `shuqiao grant add`.",
         )
-    for grant, decision in mine:
+    for one in mine:
+        grant, decision = one.grant, one.decision
+        stands = standing_in_words(one.stored, today, OUTPUT.lang)
         OUTPUT.say(
-            f" · 授权 {grant.id} · {grant.purpose} · 策略 {decision.policy_version}",
-            f" · grant {grant.id} · {grant.purpose} · policy {decision.policy_version}",
+            f" · 授权 {grant.id} · {grant.purpose} · 策略 {decision.policy_version} · {stands}",
+            f" · grant {grant.id} · {grant.purpose} · policy {decision.policy_version} · {stands}",
             strong=f"{consumer} {dataset}",
         )
         OUTPUT.table(
@@ -185,8 +195,8 @@ def explain(consumer: str, dataset: str) -> None:
             ],
         )
         if decision.refused:
-            refusal = decision.refused
-            OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
+            said = refusal_in_words(decision, one.stored, today, OUTPUT.lang)
+            OUTPUT.say(f"不产生共享：{said}", f"no share: {said}")
 
 
 @app.command()
@@ -194,7 +204,7 @@ def matrix() -> None:
     """Every grant's effect for every item: consumer × dataset × item."""
     with opened() as broker:
         rows = [
-            (one.grant.consumer.id, one.grant.dataset, one.decision)
+            (one.grant.consumer.id, one.grant.dataset, one.state, one.decision)
             for one in broker.sharing.decided()
         ]
     if OUTPUT.as_json:
@@ -203,10 +213,11 @@ def matrix() -> None:
                 {
                     "consumer": consumer,
                     "dataset": dataset,
+                    "state": state,
                     "refused": decision.refused.code if decision.refused else "",
                     "items": {name: str(effect) for name, effect in decision.effects.items()},
                 }
-                for consumer, dataset, decision in rows
+                for consumer, dataset, state, decision in rows
             ]
         )
         return
@@ -214,6 +225,7 @@ def matrix() -> None:
         [
             ("使用方", "consumer"),
             ("数据集", "dataset"),
+            ("授权", "grant is"),
             ("提供", "released"),
             ("不提供", "withheld"),
         ],
@@ -221,11 +233,12 @@ def matrix() -> None:
             (
                 consumer,
                 dataset,
+                state_in_words(state, OUTPUT.lang),
                 OUTPUT.text("（无）", "(nothing)")
                 if decision.refused
                 else ", ".join(f"{n}→{e}" for n, e in decision.released.items()),
                 ", ".join(n for n in decision.effects if n not in decision.released),
             )
-            for consumer, dataset, decision in rows
+            for consumer, dataset, state, decision in rows
         ],
     )

@@ -259,6 +259,12 @@ def _refusal(
             f"{dataset.title}不予共享：{dataset.sharing_citation}",
             f"{dataset.id} is not shared: {dataset.sharing_citation}",
         )
+    if closed is not None and grant.ended:
+        return Refusal(
+            "no_grant",
+            f"授权 {grant.id} 已终止、暂停或过期",
+            f"grant {grant.id} is revoked, suspended or expired",
+        )
     if closed is not None:
         days = grant.valid_from, grant.valid_until
         return Refusal(

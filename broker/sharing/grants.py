@@ -6,7 +6,7 @@ Law: rows in, nouns out; nothing is decided here.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -27,6 +27,16 @@ day is over follows too, and is noted: no clock that is set back brings it to li
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a grant stands: its state, since when it was given (ISO 8601 in UTC; of an expired one
+    its last day; empty where nobody changed it), and why."""
+
+    state: str
+    changed_at: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A grant with what it has released so far (loosest by item) and its share, if any.
 
@@ -39,6 +49,14 @@ class Stored:
     opening: str | None
     state: str
     reason: str
+    changed_at: str
+
+    def standing(self, day: date) -> "Standing":
+        """How it stands on that day."""
+        state = self.state_on(day)
+        if state == EXPIRED:
+            return Standing(state, self.grant.valid_until.isoformat(), "")
+        return Standing(state, self.changed_at, self.reason)
 
     def state_on(self, day: date) -> str:
         """The state, with what follows from the day."""
@@ -114,9 +132,12 @@ def set_outcome(
 
 
 def set_state(connection: Connection, grant: str, state: str, reason: str) -> None:
-    """Note that a grant was suspended, resumed or terminated, and why."""
+    """Note that a grant was suspended, resumed or terminated, why and when."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     connection.execute(
-        update(grants_table).where(grants_table.c.id == grant).values(state=state, reason=reason)
+        update(grants_table)
+        .where(grants_table.c.id == grant)
+        .values(state=state, reason=reason, changed_at=now)
     )
 
 
@@ -164,4 +185,5 @@ def _stored(row: RowMapping, consumer: Consumer, catalog: Catalog) -> Stored:
         row["opening"],
         row["state"],
         row["reason"],
+        row["changed_at"],
     )

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from broker.errors import StoreError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 _WRITING = "shuqiao_writing"

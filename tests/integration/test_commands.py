@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from broker.cli.main import app
 from broker.cli.output import OUTPUT
@@ -125,6 +126,55 @@ def test_a_grant_is_revoked_and_its_share_closed(typed: Type) -> None:
     assert typed("share", "show", share["share"])["state"] == "CLOSED"
     assert typed("grant", "list")[0]["state"] == "TERMINATED"
     assert add(typed)["share"] not in (share["share"], resumed["share"])
+
+
+@pytest.fixture
+def told(typed: Type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type a command; what a person reads, in English, without the breaks of a table."""
+
+    def told_(*words: str) -> str:
+        monkeypatch.setattr(OUTPUT, "as_json", False)
+        monkeypatch.setattr(OUTPUT, "console", Console(width=300))
+        app(["--lang", "en", *words], standalone_mode=False)
+        return capsys.readouterr().out
+
+    monkeypatch.setattr(OUTPUT, "lang", OUTPUT.lang)
+    return told_
+
+
+def test_an_ended_grant_says_how_and_why(typed: Type, told: Type) -> None:
+    grant = add(typed)["grant"]
+    assert "name, sex" in told("grant", "show", grant)
+    for command, state, word in (
+        ("suspend", "SUSPENDED", "suspended"), ("revoke", "TERMINATED", "revoked"),
+    ):  # fmt: skip
+        typed("grant", command, grant, "--reason", f"because {command}")
+        shown = typed("grant", "show", grant)
+        assert (shown["state"], shown["reason"]) == (state, f"because {command}")
+        assert shown["changed_at"].startswith(f"{datetime.now(UTC):%Y-%m-%dT%H:}")
+        (why,) = typed("policy", "explain", "a", DATASET)
+        assert (why["state"], why["reason"]) == (state, f"because {command}")
+        assert [one["state"] for one in typed("policy", "matrix")] == [state]
+        for words in (("grant", "show", grant), ("policy", "explain", "a", DATASET)):
+            text = told(*words)
+            assert f"because {command}" in text and word in text
+            assert "not valid on" not in text
+        assert word in told("policy", "matrix")
+
+
+def test_an_expired_and_a_future_grant_say_so(tmp_path: Path, typed: Type, told: Type) -> None:
+    grant = add(typed)["grant"]
+    with city.city(tmp_path) as broker:
+        until = broker.sharing.grant(grant).grant.valid_until
+        first = city.grant(broker, "b", "name", valid_from="2090-01-01", valid_until="2099-01-01")
+    assert typed("grant", "show", first.grant.id)["state"] == "PENDING"
+    assert "not begun" in told("policy", "explain", "b", DATASET)
+    with city.city(tmp_path, until + timedelta(days=1)) as broker:
+        broker.sharing.settle()
+    shown = typed("grant", "show", grant)
+    assert (shown["state"], shown["changed_at"]) == ("EXPIRED", until.isoformat())
+    text = told("grant", "show", grant)
+    assert "expired" in text and "2099-01-01" in text and "not valid on" not in text
 
 
 def test_a_preview_is_json_too(typed: Type) -> None:

@@ -172,6 +172,9 @@ def starved(draw: st.DrawFn, policy: Policy) -> Pair:
     """What a guard asks for is hidden."""
     guard = draw(worlds.guards())
     asked, degraded = guard.when[0].kinds[0], guard.degrade[0][0]
+    test, effect = draw(st.sampled_from([("is", KEEP), ("finer_than", LADDERS[asked][1])]))
+    when = replace(guard.when[0], test=test, effect=effect)
+    guard = replace(guard, when=(when,), degrade=((degraded, LADDERS[degraded][-1]),))
     cap = draw(st.sampled_from(LADDERS[asked][1:]))
     limit = Limit("starves", "", "", "", Target(kinds=(asked,)), "", cap)
     lifted = tuple(worlds.relax_to_keep(Target(kinds=(kind,))) for kind in (asked, degraded))
