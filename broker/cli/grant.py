@@ -16,6 +16,9 @@ from broker.telemetry import GrantDecided
 
 app = typer.Typer(no_args_is_help=True)
 
+_WIPE = 1.0
+"""Seconds for which a command that takes a right away goes on wiping."""
+
 
 @app.command()
 def add(
@@ -152,27 +155,40 @@ def resume(grant: str, reason: str = typer.Option(..., help="why; kept with the 
     with opened() as broker:
         outcome = broker.sharing.resume(grant, reason)
         broker.life.advance()
-        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [])
+        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [], [])
 
 
 def _ended(broker: Broker, outcome: Outcome, state: str) -> None:
     """Close what nobody uses any more, and say so."""
-    closed = broker.life.advance()
-    _told(outcome.grant, outcome.decision, None, state, closed)
+    closed = broker.life.advance(within=_WIPE)
+    _told(outcome.grant, outcome.decision, None, state, closed, broker.life.closing())
 
 
 def _told(
-    grant: Grant, decision: Decision, share: Share | None, state: str, closed: list[str]
+    grant: Grant,
+    decision: Decision,
+    share: Share | None,
+    state: str,
+    closed: list[str],
+    closing: list[str],
 ) -> None:
     if OUTPUT.as_json:
         document = _document(grant, decision, share.id if share else None)
-        OUTPUT.document({**document, "state": state, "closed": closed})
+        OUTPUT.document({**document, "state": state, "closed": closed, "closing": closing})
         return
     OUTPUT.say(f"授权 {grant.id}：{state}", f"grant {grant.id}: {state}", sign="✓")
     for name in closed:
         OUTPUT.say(
             f"  共享 {name} 已关闭：主题已删除并擦除，记录密钥已销毁",
             f"  share {name} is closed: its topic is deleted and wiped, its record key destroyed",
+        )
+    for name in closing:
+        OUTPUT.say(
+            f"  共享 {name} 已不可读，但还有人在读日志的旧状态，或要擦除的太多：值尚待擦除，"
+            "由控制器或下一条命令完成",
+            f"  share {name} can be read no more, but somebody still reads an older state of the "
+            "log, or there is much to wipe: its values are still to be wiped, by the controller "
+            "or the next command",
         )
     if share is not None:
         OUTPUT.say(f"  共享主题 {share.topic}", f"  shared topic {share.topic}")

@@ -1,6 +1,7 @@
 """Commands as typed, over one city: policy put in force, grants ended, shares shown."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +141,21 @@ def told(typed: Type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
     monkeypatch.setattr(OUTPUT, "lang", OUTPUT.lang)
     return told_
+
+
+def test_a_wipe_that_is_put_off_is_told(tmp_path: Path, typed: Type, told: Type) -> None:
+    """Somebody reads an older state of the log: the right ends, the values wait."""
+    grant = add(typed)
+    other = sqlite3.connect(tmp_path / "log.db")
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM record").fetchone()
+    suspended = typed("grant", "suspend", grant["grant"], "--reason", "r")
+    assert (suspended["closed"], suspended["closing"]) == ([], [grant["share"]])
+    text = told("grant", "revoke", grant["grant"], "--reason", "r")
+    assert f"share {grant['share']}" in text and "still to be wiped" in text
+    other.close()
+    typed("relay")
+    assert typed("share", "show", grant["share"])["state"] == "CLOSED"
 
 
 def test_an_ended_grant_says_how_and_why(typed: Type, told: Type) -> None:
