@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from broker.catalog import Catalog
+from broker.errors import GrantError
 from broker.model import Level, Scope
 from broker.policy.model import Consumer, Effect, Grant
 from broker.policy.predicate import parse_predicate, to_json
@@ -149,6 +150,22 @@ def expire(connection: Connection, today: date) -> bool:
         .values(state=EXPIRED)
     )
     return bool(done.rowcount)
+
+
+def refuse_second(grant: Grant, stored: Stored) -> None:
+    """`GrantError` where the consumer has that dataset already at that time."""
+    other = stored.grant
+    if (
+        other.consumer.id == grant.consumer.id
+        and other.dataset == grant.dataset
+        and stored.state not in (TERMINATED, EXPIRED)
+        and other.valid_from <= grant.valid_until
+        and grant.valid_from <= other.valid_until
+    ):
+        raise GrantError(
+            f"{grant.consumer.id} already has grant {other.id} for {grant.dataset} at that time",
+            mend="another purpose is another consumer of the same department",
+        )
 
 
 def new_id() -> str:

@@ -30,7 +30,7 @@ from broker.sharing.application import Application
 from broker.sharing.decided import Decided, decide_all
 from broker.sharing.domains import stored_generations
 from broker.sharing.foresight import check_approved, check_signed, foreseen
-from broker.sharing.grants import ACTIVE, EXPIRED, SUSPENDED, TERMINATED
+from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
 from broker.sharing.settling import Place, settle
 from broker.sharing.share import (
     LIVE,
@@ -41,6 +41,7 @@ from broker.sharing.share import (
     lawful,
     rows_from_json,
 )
+from broker.sharing.tiers import TierChange, at_tier, put_tier, tier_changes
 from broker.sharing.versions import Content, Versions
 from broker.store.engine import Store
 from broker.store.revision import count_up, current
@@ -129,6 +130,42 @@ class Sharing:
             )
         return found
 
+    def tier_impact(self, consumer: str, tier: Level) -> list[Change]:
+        """What would change for whom if the consumer had that tier."""
+        policy = self._versions.active(self._today())
+        stored = self.grants()
+        before = decide_all(stored, self._catalog, policy)
+        after = decide_all(at_tier(stored, consumer, tier), self._catalog, policy)
+        return foreseen(before, after, self._catalog)
+
+    def change_tier(
+        self, consumer: str, tier: Level, author: str, approver: str, reason: str
+    ) -> Consumer:
+        """Give a consumer another tier and bring the shares into line; as it was before.
+
+        A higher tier, or whatever else widens anything for anybody, needs an approver other
+        than the author.
+        """
+        check_signed(author, reason)
+        self._versions.active(self._today())
+        with self._store.writing() as connection:
+            found = self.consumer(consumer)
+            if found.tier == tier:
+                raise GrantError(f"{consumer} is T{int(tier)} already", mend="name another tier")
+            if tier > found.tier:
+                check_approved(author, approver, "a higher tier shows more")
+            if any(change.widens for change in self.tier_impact(consumer, tier)):
+                check_approved(author, approver, "the change shows more to somebody")
+            put_tier(connection, found, tier, author, approver, reason)
+            count_up(connection)
+            self._settle_in(connection)
+        return found
+
+    def tier_changes(self) -> list[TierChange]:
+        """Every change of a consumer's tier, oldest first."""
+        with self._store.reading() as connection:
+            return tier_changes(connection)
+
     def add_grant(self, asked: Application) -> Outcome:
         """Give a grant, decide it, and open its share or use an equal one."""
         self._versions.active(self._today())
@@ -140,7 +177,7 @@ class Sharing:
                 )
             grant = asked.grant(consumer, self._catalog, self._divisions)
             for stored in ledger.all_grants(connection, self._catalog):
-                _refuse_second(grant, stored)
+                ledger.refuse_second(grant, stored)
             ledger.put_grant(connection, grant)
             decided, places = self._settle_in(connection)
         return next(one for one in self._outcomes(decided, places) if one.grant.id == grant.id)
@@ -354,18 +391,3 @@ def _find(name: str, among: Iterable[_Found]) -> _Found:
         if one.grant.id == name:
             return one
     raise GrantError(f"there is no grant {name!r}", mend="`shuqiao grant list` shows them")
-
-
-def _refuse_second(grant: Grant, stored: ledger.Stored) -> None:
-    other = stored.grant
-    if (
-        other.consumer.id == grant.consumer.id
-        and other.dataset == grant.dataset
-        and stored.state not in (TERMINATED, EXPIRED)
-        and other.valid_from <= grant.valid_until
-        and grant.valid_from <= other.valid_until
-    ):
-        raise GrantError(
-            f"{grant.consumer.id} already has grant {other.id} for {grant.dataset} at that time",
-            mend="another purpose is another consumer of the same department",
-        )

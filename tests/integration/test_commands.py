@@ -193,6 +193,23 @@ def test_an_expired_and_a_future_grant_say_so(tmp_path: Path, typed: Type, told:
     assert "expired" in text and "2099-01-01" in text and "not valid on" not in text
 
 
+def test_a_tier_is_changed(typed: Type, told: Type) -> None:
+    grant = add(typed)
+    words = ["consumer", "change", "a", "--tier", "T2", "--author", "甲", "--reason", "r", "--yes"]
+    changed = typed(*words)
+    assert (changed["consumer"], changed["before"], changed["after"]) == ("a", "T3", "T2")
+    assert [(one["item"], one["direction"]) for one in changed["changes"]] == [("name", "narrower")]
+    assert typed("consumer", "list")[0]["tier"] == "T2"
+    assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
+    assert typed("share", "show", grant["share"])["state"] == "CLOSED"
+    back = ["T3" if word == "T2" else word for word in words]
+    with pytest.raises(GrantError, match="another approver"):
+        typed(*back)
+    typed(*back, "--approver", "乙")
+    assert "乙" in told("consumer", "changes")
+    assert [one["after"] for one in typed("consumer", "changes")] == ["T2", "T3"]
+
+
 def test_a_preview_is_json_too(typed: Type) -> None:
     rows = typed("connect", "preview", DATASET, "--rows", "2")
     assert len(rows) == 2

@@ -1,7 +1,7 @@
 """Consumers, grants, and the shares that follow from them."""
 
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -328,3 +328,58 @@ def test_a_rule_that_stops_a_guard_needs_another_person(tmp_path: Path) -> None:
         hidden = limited("birth_date", "drop").removeprefix("rules:\n")
         with pytest.raises(GrantError, match="another approver"):
             apply_alone(broker, EDGES + hidden)
+
+
+def test_a_tier_is_raised_by_two_and_lowered_by_one(tmp_path: Path) -> None:
+    city.fill(tmp_path, range(3), datetime.now() - timedelta(days=1))
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "name sex", tier=Level.L2)
+        other = city.grant(broker, "b", "name", tier=Level.L2)
+        city.relay(broker)
+        old = broker.sharing.grant(one.grant.id).share
+        (change,) = broker.sharing.tier_impact("a", Level.L3)
+        assert (change.consumer, change.item, change.direction) == ("a", "name", "wider")
+        for approver in ("", "a", " Ａ "):
+            with pytest.raises(GrantError, match="another approver"):
+                broker.sharing.change_tier("a", Level.L3, "a", approver, "r")
+        assert broker.sharing.consumer("a").tier == Level.L2
+        broker.sharing.change_tier("a", Level.L3, "a", "b", "r")
+        stored = broker.sharing.grant(one.grant.id)
+        assert stored.share == old and stored.opening, "the wider share opens first"
+        assert broker.sharing.decision(one.grant.id).effects["name"].name == "keep"
+        city.relay(broker)
+        wide = broker.sharing.grant(one.grant.id).share
+        (back,) = broker.sharing.tier_impact("a", Level.L2)
+        assert back.direction == "narrower"
+        before = broker.sharing.revision()
+        broker.sharing.change_tier("a", Level.L2, "a", "", "r")
+        assert broker.sharing.revision() != before
+        assert wide
+        with pytest.raises(GrantError, match="no right"):
+            broker.sharing.readable(wide, "a")
+        assert broker.sharing.decision(other.grant.id).effects["name"].name == "surname"
+        found = [(one.consumer, one.before, one.after, one.author, one.approver)
+                 for one in broker.sharing.tier_changes()]  # fmt: skip
+        assert found == [("a", 2, 3, "a", "b"), ("a", 3, 2, "a", "")]
+
+
+def test_a_tier_is_raised_by_two_although_there_is_no_grant(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        broker.sharing.add_consumer("a", "mz", Level.L2, "")
+        with pytest.raises(GrantError, match="another approver"):
+            broker.sharing.change_tier("a", Level.L3, "a", "", "r")
+        with pytest.raises(GrantError, match="author or reason"):
+            broker.sharing.change_tier("a", Level.L1, "a", "", " ")
+        with pytest.raises(GrantError, match="no consumer"):
+            broker.sharing.change_tier("b", Level.L1, "a", "", "r")
+        with pytest.raises(GrantError, match="is T2 already"):
+            broker.sharing.change_tier("a", Level.L2, "a", "b", "r")
+
+
+def test_a_suspended_grant_counts_when_a_tier_changes(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        one = city.grant(broker, "a", "name", tier=Level.L2)
+        broker.sharing.suspend(one.grant.id, "r")
+        (change,) = broker.sharing.tier_impact("a", Level.L3)
+        assert (change.state, change.direction) == ("SUSPENDED", "wider")
