@@ -5,6 +5,7 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
+from broker.cli.changes import change_document, show_changes
 from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.model import Level
@@ -22,13 +23,75 @@ def add(
     title: str = typer.Option("", help="what it is, in words"),
 ) -> None:
     """Register a consumer 使用方."""
-    if tier not in ("T1", "T2", "T3", "T4"):
-        raise typer.BadParameter("T1 | T2 | T3 | T4", param_hint="--tier")
+    level = _level(tier)
     with opened() as broker:
-        added = broker.sharing.add_consumer(consumer, department, Level(int(tier[1])), title)
+        added = broker.sharing.add_consumer(consumer, department, level, title)
     if OUTPUT.as_json:
         OUTPUT.document({"consumer": added.id, "department": added.department, "tier": tier})
     OUTPUT.say(f"使用方 {consumer} · {tier}", f"consumer {consumer} · {tier}", sign="✓")
+
+
+@app.command()
+def change(
+    consumer: str,
+    tier: str = typer.Option(..., help="access tier 准入等级: T1 … T4"),
+    author: str = typer.Option(..., help="who changes it"),
+    reason: str = typer.Option(..., help="why"),
+    approver: str = typer.Option("", help="another person, where anybody is shown more"),
+    yes: bool = typer.Option(False, "--yes", help="do not ask"),
+) -> None:
+    """Give a consumer another tier: shows exactly what its grants gain or lose."""
+    level = _level(tier)
+    with opened() as broker:
+        found = broker.sharing.tier_impact(consumer, level)
+        if not OUTPUT.as_json:
+            show_changes(found)
+        if not yes and not typer.confirm(OUTPUT.text("改为此等级？", "Change it?"), err=True):
+            raise typer.Exit(1)
+        before = broker.sharing.change_tier(consumer, level, author, approver, reason).tier
+        broker.life.advance()
+    if OUTPUT.as_json:
+        OUTPUT.document(
+            {
+                "consumer": consumer,
+                "before": f"T{int(before)}",
+                "after": tier,
+                "changes": [change_document(one) for one in found],
+            }
+        )
+        return
+    words = f"{consumer} · T{int(before)} → {tier}"
+    OUTPUT.say(f"使用方 {words}", f"consumer {words}", sign="✓")
+
+
+@app.command("changes")
+def list_changes() -> None:
+    """Who changed which consumer's tier, who approved, and why."""
+    with opened() as broker:
+        found = broker.sharing.tier_changes()
+    if OUTPUT.as_json:
+        tiers = [{"before": f"T{one.before}", "after": f"T{one.after}"} for one in found]
+        OUTPUT.document([{**asdict(one), **two} for one, two in zip(found, tiers, strict=True)])
+        return
+    OUTPUT.table(
+        [
+            ("时间", "at"), ("使用方", "consumer"), ("以前", "before"), ("以后", "after"),
+            ("申请人", "author"), ("批准人", "approver"), ("理由", "reason"),
+        ],
+        [
+            (
+                one.at, one.consumer, f"T{one.before}", f"T{one.after}", one.author, one.approver,
+                one.reason,
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def _level(tier: str) -> Level:
+    if tier not in ("T1", "T2", "T3", "T4"):
+        raise typer.BadParameter("T1 | T2 | T3 | T4", param_hint="--tier")
+    return Level(int(tier[1]))
 
 
 @app.command("list")

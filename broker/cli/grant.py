@@ -1,20 +1,23 @@
 """`shuqiao grant`: a consumer's right to named items of a dataset, for a purpose, for a time."""
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
-from broker.cli.words import reasons_in_words
+from broker.cli.words import reasons_in_words, refusal_in_words, standing_in_words
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
-from broker.sharing.grants import ACTIVE, Stored
 from broker.sharing.service import Outcome
 from broker.sharing.share import Share
 from broker.telemetry import GrantDecided
 
 app = typer.Typer(no_args_is_help=True)
+
+_WIPE = 1.0
+"""Seconds for which a command that takes a right away goes on wiping."""
 
 
 @app.command()
@@ -84,7 +87,7 @@ def add(
 def list_() -> None:
     """List the grants."""
     with opened() as broker:
-        rows = [(one.grant, _state(broker, one)) for one in broker.sharing.grants()]
+        rows = [(one.grant, one.state_on(broker.today)) for one in broker.sharing.grants()]
     if OUTPUT.as_json:
         OUTPUT.document([{**_fields(grant), "state": state} for grant, state in rows])
         return
@@ -106,14 +109,20 @@ def list_() -> None:
 def show(grant: str) -> None:
     """Show a grant and why each item comes out as it does."""
     with opened() as broker:
-        found = broker.sharing.grant(grant).grant
+        stored = broker.sharing.grant(grant)
+        found, standing = stored.grant, stored.standing(broker.today)
         decision = broker.sharing.decision(grant)
         if OUTPUT.as_json:
-            OUTPUT.document(_document(found, decision, None))
+            OUTPUT.document({**_document(found, decision, None), **asdict(standing)})
             return
+        words = {
+            **_fields(found),
+            "items": OUTPUT.text("、", ", ").join(found.items),
+            "state": standing_in_words(stored, broker.today, OUTPUT.lang),
+        }
         OUTPUT.table(
             [("字段", "field"), ("值", "value")],
-            [(name, value) for name, value in _fields(found).items()],
+            list(words.items()),
         )
         OUTPUT.table(
             [("数据项", "item"), ("效果", "effect"), ("理由", "why")],
@@ -123,8 +132,8 @@ def show(grant: str) -> None:
             ],
         )
         if decision.refused:
-            refusal = decision.refused
-            OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
+            said = refusal_in_words(decision, stored, broker.today, OUTPUT.lang)
+            OUTPUT.say(f"不产生共享：{said}", f"no share: {said}")
 
 
 @app.command()
@@ -147,21 +156,26 @@ def resume(grant: str, reason: str = typer.Option(..., help="why; kept with the 
     with opened() as broker:
         outcome = broker.sharing.resume(grant, reason)
         broker.life.advance()
-        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [])
+        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [], [])
 
 
 def _ended(broker: Broker, outcome: Outcome, state: str) -> None:
     """Close what nobody uses any more, and say so."""
-    closed = broker.life.advance()
-    _told(outcome.grant, outcome.decision, None, state, closed)
+    closed = broker.life.advance(within=_WIPE)
+    _told(outcome.grant, outcome.decision, None, state, closed, broker.life.closing())
 
 
 def _told(
-    grant: Grant, decision: Decision, share: Share | None, state: str, closed: list[str]
+    grant: Grant,
+    decision: Decision,
+    share: Share | None,
+    state: str,
+    closed: list[str],
+    closing: list[str],
 ) -> None:
     if OUTPUT.as_json:
         document = _document(grant, decision, share.id if share else None)
-        OUTPUT.document({**document, "state": state, "closed": closed})
+        OUTPUT.document({**document, "state": state, "closed": closed, "closing": closing})
         return
     OUTPUT.say(f"授权 {grant.id}：{state}", f"grant {grant.id}: {state}", sign="✓")
     for name in closed:
@@ -169,17 +183,16 @@ def _told(
             f"  共享 {name} 已关闭：主题已删除并擦除，记录密钥已销毁",
             f"  share {name} is closed: its topic is deleted and wiped, its record key destroyed",
         )
+    for name in closing:
+        OUTPUT.say(
+            f"  共享 {name} 已不可读，但还有人在读日志的旧状态，或要擦除的太多：值尚待擦除，"
+            "由控制器或下一条命令完成",
+            f"  share {name} can be read no more, but somebody still reads an older state of the "
+            "log, or there is much to wipe: its values are still to be wiped, by the controller "
+            "or the next command",
+        )
     if share is not None:
         OUTPUT.say(f"  共享主题 {share.topic}", f"  shared topic {share.topic}")
-
-
-def _state(broker: Broker, stored: Stored) -> str:
-    today, grant = broker.today, stored.grant
-    if stored.state != ACTIVE:
-        return stored.state
-    if today < grant.valid_from:
-        return "PENDING"
-    return "ACTIVE" if grant.active(today) else "EXPIRED"
 
 
 def _fields(grant: Grant) -> dict[str, Any]:

@@ -5,10 +5,15 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
+from broker.cli.changes import change_document, show_changes, show_loosened
 from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
-from broker.cli.words import effect_in_words, reasons_in_words
-from broker.policy.impact import BOTH, NARROWER, ROWS, WIDER, Change
+from broker.cli.words import (
+    reasons_in_words,
+    refusal_in_words,
+    standing_in_words,
+    state_in_words,
+)
 from broker.policy.load import check_policy
 from broker.sharing.versions import digest_of
 
@@ -68,14 +73,22 @@ def apply(
         content, _ = broker.versions.files(broker.today)
         before = broker.versions.newest(broker.today)
         found = broker.sharing.impact(content)
+        looser = broker.sharing.loosened(content)
         if not OUTPUT.as_json:
             show_changes(found)
+            show_loosened(looser)
         if not yes and not typer.confirm(OUTPUT.text("使其生效？", "Put it in force?"), err=True):
             raise typer.Exit(1)
         number = broker.sharing.apply(content, author, approver, reason)
         broker.life.advance()
     if OUTPUT.as_json:
-        OUTPUT.document({"version": number, "changes": [_change(one) for one in found]})
+        OUTPUT.document(
+            {
+                "version": number,
+                "changes": [change_document(one) for one in found],
+                "loosened": [asdict(one) for one in looser],
+            }
+        )
     elif number == before:
         OUTPUT.say(
             f"与版本 {number} 相同，没有变化", f"the same as version {number}: nothing changed"
@@ -122,50 +135,16 @@ def diff(
     with opened() as broker:
         one = one or broker.versions.newest(broker.today)
         if other:
-            found = broker.sharing.difference(one, other)
+            content = broker.versions.content(other)
         else:
             content, _ = broker.versions.files(broker.today)
-            found = broker.sharing.impact(content, one)
+        found = broker.sharing.impact(content, one)
+        looser = broker.sharing.loosened(content, one)
     if OUTPUT.as_json:
-        OUTPUT.document([_change(change) for change in found])
+        OUTPUT.document([change_document(change) for change in found])
     else:
         show_changes(found)
-
-
-def _change(change: Change) -> dict[str, str]:
-    return {name: str(value) for name, value in asdict(change).items()} | {
-        "before": str(change.before),
-        "after": str(change.after),
-    }
-
-
-def show_changes(found: list[Change]) -> None:
-    """A table of who gains or loses what."""
-    if not found:
-        OUTPUT.say("没有一项授权的结果改变", "no grant comes out differently", sign="○")
-        return
-    words = {
-        NARROWER: OUTPUT.text("收窄", "narrower"),
-        WIDER: OUTPUT.text("放宽", "wider"),
-        BOTH: OUTPUT.text("不可比，按放宽处理", "neither: counts as wider"),
-    }
-    OUTPUT.table(
-        [
-            ("使用方", "consumer"), ("数据集", "dataset"), ("数据项", "item"), ("以前", "before"),
-            ("以后", "after"), ("方向", "direction"),
-        ],
-        [
-            (
-                one.consumer,
-                one.dataset,
-                OUTPUT.text("（行）", "(rows)") if one.item == ROWS else one.item,
-                "–" if one.item == ROWS else effect_in_words(one.before, OUTPUT.lang),
-                "–" if one.item == ROWS else effect_in_words(one.after, OUTPUT.lang),
-                words[one.direction],
-            )
-            for one in found
-        ],
-    )  # fmt: skip
+        show_loosened(looser)
 
 
 @app.command()
@@ -174,8 +153,9 @@ def explain(consumer: str, dataset: str) -> None:
     with opened() as broker:
         broker.catalog.dataset(dataset)
         broker.sharing.consumer(consumer)
+        today = broker.today
         mine = [
-            (one.grant, one.decision)
+            one
             for one in broker.sharing.decided()
             if one.grant.consumer.id == consumer and one.grant.dataset == dataset
         ]
@@ -183,7 +163,8 @@ def explain(consumer: str, dataset: str) -> None:
         OUTPUT.document(
             [
                 {
-                    "grant": grant.id,
+                    "grant": one.grant.id,
+                    **asdict(one.stored.standing(today)),
                     "policy_version": decision.policy_version,
                     "refused": decision.refused.code if decision.refused else "",
                     "items": {
@@ -197,7 +178,8 @@ def explain(consumer: str, dataset: str) -> None:
                         for name, effect in decision.effects.items()
                     },
                 }
-                for grant, decision in mine
+                for one in mine
+                for decision in (one.decision,)
             ]
         )
         return
@@ -206,10 +188,12 @@ def explain(consumer: str, dataset: str) -> None:
             f"{consumer} 没有 {dataset} 的授权：什么也不提供。`shuqiao grant add` 可以登记授权。",
             f"{consumer} has no grant for {dataset}: nothing is released. See `shuqiao grant add`.",
         )
-    for grant, decision in mine:
+    for one in mine:
+        grant, decision = one.grant, one.decision
+        stands = standing_in_words(one.stored, today, OUTPUT.lang)
         OUTPUT.say(
-            f" · 授权 {grant.id} · {grant.purpose} · 策略 {decision.policy_version}",
-            f" · grant {grant.id} · {grant.purpose} · policy {decision.policy_version}",
+            f" · 授权 {grant.id} · {grant.purpose} · 策略 {decision.policy_version} · {stands}",
+            f" · grant {grant.id} · {grant.purpose} · policy {decision.policy_version} · {stands}",
             strong=f"{consumer} {dataset}",
         )
         OUTPUT.table(
@@ -220,8 +204,8 @@ def explain(consumer: str, dataset: str) -> None:
             ],
         )
         if decision.refused:
-            refusal = decision.refused
-            OUTPUT.say(f"不产生共享：{refusal.zh}", f"no share: {refusal.en}")
+            said = refusal_in_words(decision, one.stored, today, OUTPUT.lang)
+            OUTPUT.say(f"不产生共享：{said}", f"no share: {said}")
 
 
 @app.command()
@@ -229,7 +213,7 @@ def matrix() -> None:
     """Every grant's effect for every item: consumer × dataset × item."""
     with opened() as broker:
         rows = [
-            (one.grant.consumer.id, one.grant.dataset, one.decision)
+            (one.grant.consumer.id, one.grant.dataset, one.state, one.decision)
             for one in broker.sharing.decided()
         ]
     if OUTPUT.as_json:
@@ -238,10 +222,11 @@ def matrix() -> None:
                 {
                     "consumer": consumer,
                     "dataset": dataset,
+                    "state": state,
                     "refused": decision.refused.code if decision.refused else "",
                     "items": {name: str(effect) for name, effect in decision.effects.items()},
                 }
-                for consumer, dataset, decision in rows
+                for consumer, dataset, state, decision in rows
             ]
         )
         return
@@ -249,6 +234,7 @@ def matrix() -> None:
         [
             ("使用方", "consumer"),
             ("数据集", "dataset"),
+            ("授权", "grant is"),
             ("提供", "released"),
             ("不提供", "withheld"),
         ],
@@ -256,11 +242,12 @@ def matrix() -> None:
             (
                 consumer,
                 dataset,
+                state_in_words(state, OUTPUT.lang),
                 OUTPUT.text("（无）", "(nothing)")
                 if decision.refused
                 else ", ".join(f"{n}→{e}" for n, e in decision.released.items()),
                 ", ".join(n for n in decision.effects if n not in decision.released),
             )
-            for consumer, dataset, decision in rows
+            for consumer, dataset, state, decision in rows
         ],
     )

@@ -5,12 +5,14 @@ decision, with its id.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from broker.divisions import Divisions
 from broker.model import Dataset
 from broker.policy.model import Decision, Effect, Reason
 from broker.policy.predicate import AgeUnder, evaluate
+from broker.sharing.grants import Stored
 
 _EFFECTS = {
     "keep": ("原样", "in clear"),
@@ -42,11 +44,51 @@ _BY = {
     "no_grant": ("没有有效授权", "no active grant"),
 }
 
+_STATES = {
+    "ACTIVE": ("有效", "valid"),
+    "PENDING": ("尚未开始", "not begun"),
+    "SUSPENDED": ("已暂停", "suspended"),
+    "TERMINATED": ("已终止", "revoked"),
+    "EXPIRED": ("已过期", "expired"),
+}
+
 
 def effect_in_words(effect: Effect, lang: str) -> str:
     """An effect in words."""
     zh, en = _EFFECTS[effect.name]
     return en if lang == "en" else zh
+
+
+def state_in_words(state: str, lang: str) -> str:
+    """A grant's state in words."""
+    zh, en = _STATES[state]
+    return en if lang == "en" else zh
+
+
+def standing_in_words(stored: Stored, today: date, lang: str) -> str:
+    """How a grant stands: its state, since or until when, and why."""
+    found, grant = stored.standing(today), stored.grant
+    state = state_in_words(found.state, lang)
+    if found.state == "EXPIRED":
+        day = grant.valid_until
+        return f"{state}: its last day was {day}" if lang == "en" else f"{state}：最后一日是 {day}"
+    if found.state == "PENDING":
+        day = grant.valid_from
+        return f"{state}: its first day is {day}" if lang == "en" else f"{state}：自 {day} 起"
+    if found.state == "ACTIVE":
+        day = grant.valid_until
+        return f"{state} until {day}" if lang == "en" else f"{state}，至 {day}"
+    at = found.changed_at.replace("T", " ").replace("+00:00", " UTC")
+    if lang == "en":
+        return f"{state} on {at}: {found.reason}" if at else f"{state}: {found.reason}"
+    return f"{state}（{at}）：{found.reason}" if at else f"{state}：{found.reason}"
+
+
+def refusal_in_words(decision: Decision, stored: Stored, today: date, lang: str) -> str:
+    """Why a decision opens no share; of a grant that is not valid, how it stands."""
+    if decision.refused is None or decision.refused.code == "no_grant":
+        return standing_in_words(stored, today, lang)
+    return decision.refused.words(lang)
 
 
 def reasons_in_words(decision: Decision, item: str, lang: str) -> str:

@@ -76,9 +76,12 @@ class EmbeddedLog:
         with self._writing() as db:
             db.execute("DELETE FROM topic WHERE name=?", (name,))
 
-    def wiped(self) -> bool:
+    def wiped(self, within: float | None = None) -> bool:
         """See `Log`. A deleted topic's records still stand under its `head` rows."""
+        until = None if within is None else time.monotonic() + within
         while orphan := self._orphan():
+            if until is not None and time.monotonic() >= until:
+                return False
             with self._writing() as db:
                 rows = db.execute(
                     "SELECT offset FROM record WHERE topic=? AND partition=?"

@@ -73,10 +73,11 @@ class Log(Protocol):
         Its records are removed with it, or by the next call of `wiped`.
         """
 
-    def wiped(self) -> bool:
+    def wiped(self, within: float | None = None) -> bool:
         """Whether nothing of deleted topics is left on the medium; goes on wiping first.
 
-        False where somebody still reads an older state: ask again.
+        False where somebody still reads an older state, or where that would take longer than
+        `within` seconds: ask again.
         """
 
     def compact(self, topic: str, partition: int, upto: int | None, tombstones_before: int) -> int:

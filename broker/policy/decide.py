@@ -104,7 +104,7 @@ def presence_cap(kind: Kind, gap: int) -> Effect:
     if gap >= 2:
         return DROP
     if kind in DIRECT_IDENTIFIERS:
-        return _hidden(kind)
+        return hidden(kind)
     return parse_effect(kind, "town") if kind is Kind.DIVISION_CODE else KEEP
 
 
@@ -190,7 +190,7 @@ def _contained(
         elif not at_most(inner.kind, shown, own):
             found.append((reasons[0].by, reasons[0].id, own, ""))
         caps += [
-            (by, name, _hidden(item.kind), f"{title}（{item.title}含{inner.title}）")
+            (by, name, hidden(item.kind), f"{title}（{item.title}含{inner.title}）")
             for by, name, _, title in found
         ]
     return caps
@@ -215,7 +215,7 @@ def _ruled(item: Item, grant: Grant, dataset: Dataset, policy: Policy) -> list[_
     return caps
 
 
-def _hidden(kind: Kind) -> Effect:
+def hidden(kind: Kind) -> Effect:
     """The most that shows nothing of a value: pseudonym where the ladder has one, else drop."""
     ladder = {effect.name: effect for effect in LADDERS[kind]}
     return ladder.get("pseudonym", DROP)
@@ -259,6 +259,12 @@ def _refusal(
             f"{dataset.title}不予共享：{dataset.sharing_citation}",
             f"{dataset.id} is not shared: {dataset.sharing_citation}",
         )
+    if closed is not None and grant.ended:
+        return Refusal(
+            "no_grant",
+            f"授权 {grant.id} 已终止、暂停或过期",
+            f"grant {grant.id} is revoked, suspended or expired",
+        )
     if closed is not None:
         days = grant.valid_from, grant.valid_until
         return Refusal(
@@ -295,9 +301,13 @@ def _published_by_filter(grant: Grant, dataset: Dataset, effects: dict[str, Effe
 
 
 def _valid(relax: Relax, policy: Policy) -> bool:
-    signed = bool(relax.author and relax.approver)
-    other = not same_person(relax.author, relax.approver)
-    return policy.as_of <= relax.expires and signed and other
+    return policy.as_of <= relax.expires and signed(relax)
+
+
+def signed(relax: Relax) -> bool:
+    """Whether two people stand behind a relax."""
+    named = bool(relax.author and relax.approver)
+    return named and not same_person(relax.author, relax.approver)
 
 
 def _covers(target: Target, item: Item, grant: Grant, dataset: Dataset) -> bool:

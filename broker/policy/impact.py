@@ -29,6 +29,8 @@ class Change:
     before: Effect
     after: Effect
     direction: str
+    state: str = "ACTIVE"
+    """The grant's: what is told of one that is suspended or pending will be once it is valid."""
 
     @property
     def widens(self) -> bool:

@@ -14,17 +14,24 @@ from broker.model import Dataset
 from broker.policy.decide import decide
 from broker.policy.effects import join
 from broker.policy.model import Decision, Effect, Grant, Holding, Policy
-from broker.sharing.grants import Stored
+from broker.sharing.grants import PENDING, SUSPENDED, Stored
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A grant decided; `released` is the loosest it ever released, now included."""
+    """A grant decided; `released` is the loosest it ever released, now included.
+
+    `ahead` is what will be decided once the grant is valid: of a suspended one as if it were
+    resumed, of a pending one as of its first day; of any other the decision itself.
+    """
 
     grant: Grant
     decision: Decision
+    ahead: Decision
     released: Mapping[str, Effect]
     stored: Stored
+    state: str
+    """The grant's on the day that was decided for."""
 
 
 def decide_all(stored: Iterable[Stored], catalog: Catalog, policy: Policy) -> list[Decided]:
@@ -38,13 +45,16 @@ def decide_all(stored: Iterable[Stored], catalog: Catalog, policy: Policy) -> li
         holdings = list(mine.values())
         decision = decide(grant, holdings, dataset, policy)
         released = _joined(one.released, decision, dataset)
-        effects = released
-        if grant.valid_from > policy.as_of:
-            first = replace(policy, as_of=grant.valid_from)
-            effects = _joined(released, decide(grant, holdings, dataset, first), dataset)
+        effects, ahead = released, decision
+        state = one.state_on(policy.as_of)
+        if state in (SUSPENDED, PENDING):
+            first = replace(policy, as_of=max(policy.as_of, grant.valid_from))
+            ahead = decide(replace(grant, ended=False), holdings, dataset, first)
+        if not grant.ended:
+            effects = _joined(released, ahead, dataset)
         alike = grant.dataset, grant.join_domain, frozenset(effects.items())
         mine.setdefault(alike, (Holding(grant, effects), dataset))
-        decided.append(Decided(grant, decision, released, one))
+        decided.append(Decided(grant, decision, ahead, released, one, state))
     return decided
 
 

@@ -6,13 +6,14 @@ Law: rows in, nouns out; nothing is decided here.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from broker.catalog import Catalog
+from broker.errors import GrantError
 from broker.model import Level, Scope
 from broker.policy.model import Consumer, Effect, Grant
 from broker.policy.predicate import parse_predicate, to_json
@@ -21,9 +22,19 @@ from broker.store.tables import consumer as consumers_table
 from broker.store.tables import grant as grants_table
 
 ACTIVE, SUSPENDED, TERMINATED = "ACTIVE", "SUSPENDED", "TERMINATED"
-EXPIRED = "EXPIRED"
+EXPIRED, PENDING = "EXPIRED", "PENDING"
 """States of a grant that are given to it; that it is pending follows from the day. That its last
 day is over follows too, and is noted: no clock that is set back brings it to life again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a grant stands: its state, since when it was given (ISO 8601 in UTC; of an expired one
+    its last day; empty where nobody changed it), and why."""
+
+    state: str
+    changed_at: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,22 @@ class Stored:
     opening: str | None
     state: str
     reason: str
+    changed_at: str
+
+    def standing(self, day: date) -> "Standing":
+        """How it stands on that day."""
+        state = self.state_on(day)
+        if state == EXPIRED:
+            return Standing(state, self.grant.valid_until.isoformat(), "")
+        return Standing(state, self.changed_at, self.reason)
+
+    def state_on(self, day: date) -> str:
+        """The state, with what follows from the day."""
+        if self.state in (TERMINATED, EXPIRED) or day > self.grant.valid_until:
+            return EXPIRED if self.state != TERMINATED else TERMINATED
+        if self.state == ACTIVE and day < self.grant.valid_from:
+            return PENDING
+        return self.state
 
 
 def put_consumer(connection: Connection, consumer: Consumer, title: str) -> None:
@@ -106,9 +133,12 @@ def set_outcome(
 
 
 def set_state(connection: Connection, grant: str, state: str, reason: str) -> None:
-    """Note that a grant was suspended, resumed or terminated, and why."""
+    """Note that a grant was suspended, resumed or terminated, why and when."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     connection.execute(
-        update(grants_table).where(grants_table.c.id == grant).values(state=state, reason=reason)
+        update(grants_table)
+        .where(grants_table.c.id == grant)
+        .values(state=state, reason=reason, changed_at=now)
     )
 
 
@@ -120,6 +150,22 @@ def expire(connection: Connection, today: date) -> bool:
         .values(state=EXPIRED)
     )
     return bool(done.rowcount)
+
+
+def refuse_second(grant: Grant, stored: Stored) -> None:
+    """`GrantError` where the consumer has that dataset already at that time."""
+    other = stored.grant
+    if (
+        other.consumer.id == grant.consumer.id
+        and other.dataset == grant.dataset
+        and stored.state not in (TERMINATED, EXPIRED)
+        and other.valid_from <= grant.valid_until
+        and grant.valid_from <= other.valid_until
+    ):
+        raise GrantError(
+            f"{grant.consumer.id} already has grant {other.id} for {grant.dataset} at that time",
+            mend="another purpose is another consumer of the same department",
+        )
 
 
 def new_id() -> str:
@@ -156,4 +202,5 @@ def _stored(row: RowMapping, consumer: Consumer, catalog: Catalog) -> Stored:
         row["opening"],
         row["state"],
         row["reason"],
+        row["changed_at"],
     )

@@ -50,12 +50,15 @@ class Life:
         self._settle = settle
         self._emit = emit
 
-    def advance(self) -> list[str]:
-        """Every step that can be made now; the shares that were closed."""
+    def advance(self, within: float | None = None) -> list[str]:
+        """Every step that can be made now; the shares that were closed.
+
+        A wipe that would take longer than `within` seconds is left to the next call.
+        """
         self.provision()
         if self.promote():
             self._settle()
-        return self.close()
+        return self.close(within)
 
     def provision(self) -> None:
         """Give every opening share its keys and its topic."""
@@ -114,7 +117,11 @@ class Life:
         places = self._log.positions(share_positions(share))
         return sum(value == JOINED for value in places.values())
 
-    def close(self) -> list[str]:
+    def closing(self) -> list[str]:
+        """The shares whose topic is gone, or going, and whose values are still to be wiped."""
+        return [name for name, _, _ in self._in(CLOSING)]
+
+    def close(self, within: float | None = None) -> list[str]:
         """Close what is closing; the shares that are closed now."""
         closing = self._in(CLOSING)
         if not closing:
@@ -124,8 +131,8 @@ class Life:
         self._keyring.destroy(*(f"share.{name}" for name, _, _ in closing))
         for name, _, _ in closing:
             self._log.forget(share_positions(name))
-        if not self._log.wiped():
-            return []  # somebody still reads an older state of the file: tried again
+        if not self._log.wiped(within):
+            return []  # an older state is still read, or it takes too long: tried again
         moved = self._move([name for name, _, _ in closing], CLOSING, CLOSED)
         for name, dataset, domain in closing:
             if name in moved:

@@ -21,14 +21,16 @@ from broker.catalog import Catalog
 from broker.divisions import Divisions
 from broker.errors import GrantError
 from broker.model import Level
-from broker.policy.impact import Change, changes
-from broker.policy.model import Consumer, Decision, Grant, same_person
+from broker.policy.impact import Change
+from broker.policy.loosening import Loosened, loosened
+from broker.policy.model import Consumer, Decision, Grant
 from broker.registry import Registry
 from broker.sharing import grants as ledger
 from broker.sharing.application import Application
 from broker.sharing.decided import Decided, decide_all
 from broker.sharing.domains import stored_generations
-from broker.sharing.grants import ACTIVE, EXPIRED, SUSPENDED, TERMINATED
+from broker.sharing.foresight import check_approved, check_signed, foreseen
+from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
 from broker.sharing.settling import Place, settle
 from broker.sharing.share import (
     LIVE,
@@ -39,6 +41,7 @@ from broker.sharing.share import (
     lawful,
     rows_from_json,
 )
+from broker.sharing.tiers import TierChange, at_tier, put_tier, tier_changes
 from broker.sharing.versions import Content, Versions
 from broker.store.engine import Store
 from broker.store.revision import count_up, current
@@ -127,6 +130,42 @@ class Sharing:
             )
         return found
 
+    def tier_impact(self, consumer: str, tier: Level) -> list[Change]:
+        """What would change for whom if the consumer had that tier."""
+        policy = self._versions.active(self._today())
+        stored = self.grants()
+        before = decide_all(stored, self._catalog, policy)
+        after = decide_all(at_tier(stored, consumer, tier), self._catalog, policy)
+        return foreseen(before, after, self._catalog)
+
+    def change_tier(
+        self, consumer: str, tier: Level, author: str, approver: str, reason: str
+    ) -> Consumer:
+        """Give a consumer another tier and bring the shares into line; as it was before.
+
+        A higher tier, or whatever else widens anything for anybody, needs an approver other
+        than the author.
+        """
+        check_signed(author, reason)
+        self._versions.active(self._today())
+        with self._store.writing() as connection:
+            found = self.consumer(consumer)
+            if found.tier == tier:
+                raise GrantError(f"{consumer} is T{int(tier)} already", mend="name another tier")
+            if tier > found.tier:
+                check_approved(author, approver, "a higher tier shows more")
+            if any(change.widens for change in self.tier_impact(consumer, tier)):
+                check_approved(author, approver, "the change shows more to somebody")
+            put_tier(connection, found, tier, author, approver, reason)
+            count_up(connection)
+            self._settle_in(connection)
+        return found
+
+    def tier_changes(self) -> list[TierChange]:
+        """Every change of a consumer's tier, oldest first."""
+        with self._store.reading() as connection:
+            return tier_changes(connection)
+
     def add_grant(self, asked: Application) -> Outcome:
         """Give a grant, decide it, and open its share or use an equal one."""
         self._versions.active(self._today())
@@ -138,7 +177,7 @@ class Sharing:
                 )
             grant = asked.grant(consumer, self._catalog, self._divisions)
             for stored in ledger.all_grants(connection, self._catalog):
-                _refuse_second(grant, stored)
+                ledger.refuse_second(grant, stored)
             ledger.put_grant(connection, grant)
             decided, places = self._settle_in(connection)
         return next(one for one in self._outcomes(decided, places) if one.grant.id == grant.id)
@@ -158,39 +197,33 @@ class Sharing:
     def impact(self, content: Content, version: int = 0) -> list[Change]:
         """What would change for whom if this content were in force instead of the version
         (0: the one in force)."""
-        return self._changes(self.decided(version), self.decided(content=content))
-
-    def difference(self, one: int, other: int) -> list[Change]:
-        """What changed for today's grants from one policy version to another."""
-        return self._changes(self.decided(one), self.decided(other))
+        return foreseen(self.decided(version), self.decided(content=content), self._catalog)
 
     def apply(self, content: Content, author: str, approver: str, reason: str) -> int:
         """Put a policy in force and bring the shares into line; the version's number.
 
-        What widens anything for anybody needs an approver other than the author.
+        What widens anything for anybody, or loosens a rule, needs an approver other than the
+        author.
         """
-        if not author.strip() or not reason.strip():
-            raise GrantError("author or reason is missing", mend="--author NAME --reason '…'")
+        check_signed(author, reason)
         self._versions.active(self._today())
         with self._store.writing() as connection:  # nobody gives a grant or applies meanwhile
-            widens = any(change.widens for change in self.impact(content))
-            if widens and (not approver.strip() or same_person(author, approver)):
-                raise GrantError(
-                    "the change shows more to somebody: it needs another approver",
-                    mend="--approver NAME of somebody other than the author",
-                )
+            if any(change.widens for change in self.impact(content)):
+                check_approved(author, approver, "the change shows more to somebody")
+            if looser := self.loosened(content):
+                names = ", ".join(dict.fromkeys(one.id for one in looser))
+                check_approved(author, approver, f"the change loosens {names}")
             number = self._versions.put(connection, content, author, approver, reason)
             self._settle_in(connection)
         return number
 
-    def _changes(self, before: list[Decided], after: list[Decided]) -> list[Change]:
-        return [
-            change
-            for old, new in zip(before, after, strict=True)
-            for change in changes(
-                old.decision, new.decision, self._catalog.dataset(old.grant.dataset)
-            )
-        ]
+    def loosened(self, content: Content, version: int = 0) -> list[Loosened]:
+        """What the content loosens of a version's rules (0: of those in force), whether or not
+        anybody has a grant."""
+        held = {effect for one in self.grants() for effect in one.released.values()}
+        old = self._versions.chosen(version, None, self._today())
+        new = self._versions.chosen(0, content, self._today())
+        return loosened(old, new, list(self._catalog.datasets.values()), held)
 
     def settle(self) -> list[Outcome]:
         """Decide every grant as of today and bring the shares into line."""
@@ -358,18 +391,3 @@ def _find(name: str, among: Iterable[_Found]) -> _Found:
         if one.grant.id == name:
             return one
     raise GrantError(f"there is no grant {name!r}", mend="`shuqiao grant list` shows them")
-
-
-def _refuse_second(grant: Grant, stored: ledger.Stored) -> None:
-    other = stored.grant
-    if (
-        other.consumer.id == grant.consumer.id
-        and other.dataset == grant.dataset
-        and stored.state not in (TERMINATED, EXPIRED)
-        and other.valid_from <= grant.valid_until
-        and grant.valid_from <= other.valid_until
-    ):
-        raise GrantError(
-            f"{grant.consumer.id} already has grant {other.id} for {grant.dataset} at that time",
-            mend="another purpose is another consumer of the same department",
-        )

@@ -4,22 +4,29 @@ Law: migrations run inside one write transaction, so of several starting process
 migrates and the others wait. The text of a database error never leaves this module.
 """
 
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from broker.errors import StoreError
 from broker.private_file import make_private
 from broker.unmoved import Unmoved
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 _WRITING = "shuqiao_writing"
+
+_POLL = 0.001
+"""Seconds between two tries for SQLite's write lock. SQLite itself tries ten times a second,
+and is starved where many write: what leaves over HTTP is recorded batch by batch."""
 
 
 class Store:
@@ -30,6 +37,10 @@ class Store:
         self._engine = engine
         self._file = file
         self._place = engine.url.database or engine.dialect.name
+        # in one process one writes after the other anyhow: the others wait without trying
+        self._turn: AbstractContextManager[Any] = (
+            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        )
 
     def __repr__(self) -> str:
         return f"Store({self._engine.dialect.name})"
@@ -43,7 +54,7 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection whose changes land together at the end, or not at all."""
-        with self._translated(), self._engine.connect() as connection:
+        with self._turn, self._translated(), self._engine.connect() as connection:
             marked = connection.execution_options(**{_WRITING: True})
             with marked.begin():
                 yield marked
@@ -132,4 +143,21 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 def _on_begin(connection: Connection) -> None:
     writing = connection.get_execution_options().get(_WRITING)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if not writing:
+        connection.exec_driver_sql("BEGIN")
+        return
+    patience = int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
+    until = time.monotonic() + patience / 1000
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(_POLL)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience}")

@@ -28,6 +28,21 @@ consumer = Table(
     Column("title", String(200), nullable=False),
 )
 
+tier_change = Table(
+    "tier_change",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("at", String(32), nullable=False),
+    Column("consumer", String(64), ForeignKey("consumer.id"), nullable=False, index=True),
+    Column("before", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("approver", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Who changed a consumer's tier, who approved, why."""
+
 schema = Table(
     "schema",
     metadata,
@@ -75,6 +90,7 @@ grant = Table(
     Column("state", String(16), nullable=False, server_default="ACTIVE"),
     Column("reason", Text, nullable=False, server_default=""),
     Column("opening", String(16), nullable=True),
+    Column("changed_at", String(32), nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 

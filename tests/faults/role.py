@@ -69,9 +69,9 @@ class Stepping(EmbeddedLog):
         super().delete_topic(name)
         at("close")
 
-    def wiped(self) -> bool:
+    def wiped(self, within: float | None = None) -> bool:
         at("wipe")
-        return super().wiped()
+        return super().wiped(within)
 
     def remove(self, topic: str, partition: int, offsets: Any) -> None:
         super().remove(topic, partition, offsets)

@@ -2,8 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -72,17 +73,17 @@ def test_files_count_once_they_are_applied(tmp_path: Path, typed: Type) -> None:
     (change,) = typed("policy", "diff")
     assert change == {
         "grant": grant["grant"], "consumer": "a", "dataset": DATASET, "item": "name",
-        "before": "keep", "after": "surname", "direction": "narrower",
+        "before": "keep", "after": "surname", "direction": "narrower", "state": "ACTIVE",
     }  # fmt: skip
     assert typed("grant", "show", grant["grant"])["effects"]["name"] == "keep"
     applied = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
-    assert applied == {"version": 2, "changes": [change]}
+    assert applied == {"version": 2, "changes": [change], "loosened": []}
     assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
     assert [one["number"] for one in typed("policy", "versions")] == [1, 2]
     (back,) = typed("policy", "diff", "2", "1")
     assert (back["before"], back["after"], back["direction"]) == ("surname", "keep", "wider")
     again = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
-    assert again == {"version": 2, "changes": []}
+    assert again == {"version": 2, "changes": [], "loosened": []}
 
 
 @pytest.mark.parametrize("approver", [[], ["--approver", "甲"], ["--approver", " 甲 "]])
@@ -96,6 +97,21 @@ def test_what_shows_more_needs_another_person(
     with pytest.raises(GrantError, match="another approver"):
         typed(*words, *approver)
     assert typed(*words, "--approver", "乙")["version"] == 2
+
+
+def test_a_suspended_grant_and_a_looser_rule_are_told(tmp_path: Path, typed: Type) -> None:
+    write_rule(tmp_path, RULE)
+    grant = add(typed)
+    typed("grant", "suspend", grant["grant"], "--reason", "r")
+    write_rule(tmp_path, "rules: []\n")
+    (change,) = typed("policy", "diff")
+    assert (change["item"], change["state"], change["direction"]) == ("name", "SUSPENDED", "wider")
+    words = ["policy", "apply", "--author", "甲", "--reason", "r", "--yes"]
+    with pytest.raises(GrantError, match="another approver"):
+        typed(*words)
+    applied = typed(*words, "--approver", "乙")
+    assert applied["changes"] == [change]
+    assert applied["loosened"] == [{"id": "x", "how": "limit"}]
 
 
 def test_a_grant_is_revoked_and_its_share_closed(typed: Type) -> None:
@@ -115,6 +131,87 @@ def test_a_grant_is_revoked_and_its_share_closed(typed: Type) -> None:
     assert typed("share", "show", share["share"])["state"] == "CLOSED"
     assert typed("grant", "list")[0]["state"] == "TERMINATED"
     assert add(typed)["share"] not in (share["share"], resumed["share"])
+
+
+@pytest.fixture
+def told(typed: Type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type a command; what a person reads, in English, without the breaks of a table."""
+
+    def told_(*words: str) -> str:
+        monkeypatch.setattr(OUTPUT, "as_json", False)
+        monkeypatch.setattr(OUTPUT, "console", Console(width=300))
+        app(["--lang", "en", *words], standalone_mode=False)
+        return capsys.readouterr().out
+
+    monkeypatch.setattr(OUTPUT, "lang", OUTPUT.lang)
+    return told_
+
+
+def test_a_wipe_that_is_put_off_is_told(tmp_path: Path, typed: Type, told: Type) -> None:
+    """Somebody reads an older state of the log: the right ends, the values wait."""
+    grant = add(typed)
+    other = sqlite3.connect(tmp_path / "log.db")
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM record").fetchone()
+    suspended = typed("grant", "suspend", grant["grant"], "--reason", "r")
+    assert (suspended["closed"], suspended["closing"]) == ([], [grant["share"]])
+    text = told("grant", "revoke", grant["grant"], "--reason", "r")
+    assert f"share {grant['share']}" in text and "still to be wiped" in text
+    other.close()
+    typed("relay")
+    assert typed("share", "show", grant["share"])["state"] == "CLOSED"
+
+
+def test_an_ended_grant_says_how_and_why(typed: Type, told: Type) -> None:
+    grant = add(typed)["grant"]
+    assert "name, sex" in told("grant", "show", grant)
+    for command, state, word in (
+        ("suspend", "SUSPENDED", "suspended"), ("revoke", "TERMINATED", "revoked"),
+    ):  # fmt: skip
+        typed("grant", command, grant, "--reason", f"because {command}")
+        shown = typed("grant", "show", grant)
+        assert (shown["state"], shown["reason"]) == (state, f"because {command}")
+        assert shown["changed_at"].startswith(f"{datetime.now(UTC):%Y-%m-%dT%H:}")
+        (why,) = typed("policy", "explain", "a", DATASET)
+        assert (why["state"], why["reason"]) == (state, f"because {command}")
+        assert [one["state"] for one in typed("policy", "matrix")] == [state]
+        for words in (("grant", "show", grant), ("policy", "explain", "a", DATASET)):
+            text = told(*words)
+            assert f"because {command}" in text and word in text
+            assert "not valid on" not in text
+        assert word in told("policy", "matrix")
+
+
+def test_an_expired_and_a_future_grant_say_so(tmp_path: Path, typed: Type, told: Type) -> None:
+    grant = add(typed)["grant"]
+    with city.city(tmp_path) as broker:
+        until = broker.sharing.grant(grant).grant.valid_until
+        first = city.grant(broker, "b", "name", valid_from="2090-01-01", valid_until="2099-01-01")
+    assert typed("grant", "show", first.grant.id)["state"] == "PENDING"
+    assert "not begun" in told("policy", "explain", "b", DATASET)
+    with city.city(tmp_path, until + timedelta(days=1)) as broker:
+        broker.sharing.settle()
+    shown = typed("grant", "show", grant)
+    assert (shown["state"], shown["changed_at"]) == ("EXPIRED", until.isoformat())
+    text = told("grant", "show", grant)
+    assert "expired" in text and "2099-01-01" in text and "not valid on" not in text
+
+
+def test_a_tier_is_changed(typed: Type, told: Type) -> None:
+    grant = add(typed)
+    words = ["consumer", "change", "a", "--tier", "T2", "--author", "甲", "--reason", "r", "--yes"]
+    changed = typed(*words)
+    assert (changed["consumer"], changed["before"], changed["after"]) == ("a", "T3", "T2")
+    assert [(one["item"], one["direction"]) for one in changed["changes"]] == [("name", "narrower")]
+    assert typed("consumer", "list")[0]["tier"] == "T2"
+    assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
+    assert typed("share", "show", grant["share"])["state"] == "CLOSED"
+    back = ["T3" if word == "T2" else word for word in words]
+    with pytest.raises(GrantError, match="another approver"):
+        typed(*back)
+    typed(*back, "--approver", "乙")
+    assert "乙" in told("consumer", "changes")
+    assert [one["after"] for one in typed("consumer", "changes")] == ["T2", "T3"]
 
 
 def test_a_preview_is_json_too(typed: Type) -> None:

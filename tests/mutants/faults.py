@@ -1,14 +1,17 @@
 """Planted faults: for each law, one change to the product that the law must notice; beside
 this module, the same of parts that have no law, where an ordinary test notices.
 
-`law` is the test that must fail; `old` stands exactly once in `file` and becomes `new`;
-`why` says what that would let out or lose.
+`law` is the test that must fail (a law, or a unit test that is quicker); `old` stands exactly
+once in `file` and becomes `new`; `why` says what that would let out or lose.
 """
 
 from dataclasses import dataclass
 
 POLICY = "tests/laws/test_policy_laws.py"
 PROJECTION = "tests/laws/test_projection_laws.py"
+LOOSENING = "tests/laws/test_loosening_laws.py"
+SHARING = "tests/unit/test_sharing.py"
+LIFE = "tests/unit/test_life.py"
 DECIDE = "broker/policy/decide.py"
 GUARDS = "broker/policy/guards.py"
 EFFECTS = "broker/policy/effects.py"
@@ -184,5 +187,171 @@ FAULTS = (
         "                left.pop(one.key, None)\n",
         "",
         "a row that takes over a key loses it to the row that gave it up",
+    ),
+    *(
+        Fault(f"{LOOSENING}::test_what_shows_anybody_more_is_found[{hand}]", file, old, new, why)
+        for hand, file, old, new, why in (
+            (
+                0,
+                "broker/policy/loosening.py",
+                "at_most(kind, new.tier_mask.get(kind, DROP), old.tier_mask.get(kind, DROP))",
+                "at_most(kind, old.tier_mask.get(kind, DROP), new.tier_mask.get(kind, DROP))",
+                "the tier table is compared the wrong way round",
+            ),
+            (
+                1,
+                "broker/policy/loosening.py",
+                "covers(target, point) and _at_most(point, cap, effect) for target, cap in caps",
+                "covers(target, point) for target, cap in caps",
+                "a limit is raised by one person alone",
+            ),
+            (
+                2,
+                "broker/policy/reach.py",
+                "        and point.department not in target.not_departments\n",
+                "",
+                "a rule is narrowed to all but one department by one person alone",
+            ),
+            (
+                3,
+                "broker/policy/loosening.py",
+                "for one in new.forbids if one.rows == rule.rows]",
+                "for one in new.forbids if one.rows]",
+                "other rows are forbidden than before",
+            ),
+            (
+                4,
+                "broker/policy/loosening.py",
+                "if signed(one) and one.expires >= rule.expires]",
+                "if signed(one)]",
+                "a relax that was over is made valid again by one person alone",
+            ),
+            (
+                6,
+                "broker/policy/loosening.py",
+                "other == kind and at_most(kind, cap, effect)",
+                "other == kind",
+                "a guard degrades less",
+            ),
+            (
+                7,
+                "broker/policy/loosening.py",
+                "one.presence is not None and one.presence <= rule.presence",
+                "one.presence is not None",
+                "a presence level is lowered further",
+            ),
+            (
+                8,
+                "broker/policy/interplay.py",
+                "stops = guard in can_fire and any(",
+                "stops = guard in old.guards[1:] and any(",
+                "what one guard asked for is hidden, and what it withheld is shown",
+            ),
+        )
+    ),
+    Fault(
+        f"{LOOSENING}::test_what_is_only_stricter_is_no_loosening",
+        "broker/policy/loosening.py",
+        "before = [one for one in _as_long(old, rule) if one.effect is not None]",
+        "before = [one for one in _as_long(old, rule) if one.effect is None]",
+        "every relax that stays asks for an approver",
+    ),
+    Fault(
+        f"{LOOSENING}::test_the_same_said_otherwise_is_no_loosening",
+        "broker/policy/loosening.py",
+        "if not all(_capped(point, effect, still) for point in points):",
+        "if not any(target == rule.target for target, _ in still):",
+        "a rule that is split asks for an approver",
+    ),
+    Fault(
+        f"{SHARING}::test_a_share_lives_as_long_as_an_active_grant",
+        "broker/sharing/service.py",
+        "if name in forms and lawful(forms[name], one.decision, generations, dataset):",
+        "if name in forms:",
+        "the read right stays until somebody has closed the share",
+    ),
+    Fault(
+        f"{LIFE}::test_revoking_closes_topic_and_key_and_leaves_nothing_behind",
+        "broker/sharing/settling.py",
+        "for name in known.keys() - carried:",
+        "for name in known.keys() - carried - {one.stored.share for one in decided}:",
+        "a share that nobody may read any more is not closed",
+    ),
+    Fault(
+        f"{LIFE}::test_a_large_share_is_wiped_in_bounded_steps",
+        "broker/sharing/life.py",
+        "        if not self._log.wiped(within):\n",
+        "        if self._log.wiped(within) is None:\n",
+        "a share is called closed while its values still stand in the file",
+    ),
+    Fault(
+        f"{LIFE}::test_a_wider_decision_opens_first_and_then_takes_the_place",
+        "broker/sharing/settling.py",
+        "    return Place(current.id, target.id)\n",
+        "    return Place(target.id)\n",
+        "a purely wider decision closes before the new share is live",
+    ),
+    Fault(
+        f"{LIFE}::test_wider_in_one_item_and_narrower_in_another_closes_at_once",
+        "broker/sharing/share.py",
+        "    return within(effects_from_json(form.effects), rows, decision, dataset)\n",
+        "    return True\n",
+        "what shows too much is read until its successor is live",
+    ),
+    Fault(
+        f"{SHARING}::test_equal_grants_of_one_department_use_one_share",
+        "broker/sharing/settling.py",
+        "target = by_form.get(form.identity)",
+        "target = by_form.get(one.grant.id)",
+        "equal grants get two shares",
+    ),
+    Fault(
+        f"{LIFE}::test_suspending_ends_and_resuming_opens_another_share",
+        "broker/sharing/grants.py",
+        'ended=row["state"] != ACTIVE,',
+        'ended=row["state"] in (TERMINATED, EXPIRED),',
+        "a suspended grant still reads",
+    ),
+    Fault(
+        f"{SHARING}::test_a_clock_that_is_set_back_revives_nothing",
+        "broker/sharing/service.py",
+        "expired = ledger.expire(connection, self._today())",
+        "expired = False",
+        "an expired grant is revived",
+    ),
+    Fault(
+        f"{LIFE}::test_an_item_that_falls_to_pseudonym_gets_its_domain_a_new_key",
+        "broker/sharing/domains.py",
+        "found[name] = generation + bool(fallen)",
+        "found[name] = generation",
+        "the copy in clear unlocks the pseudonyms",
+    ),
+    Fault(
+        f"{SHARING}::test_what_was_shown_once_still_holds_when_it_is_hidden_now",
+        "broker/sharing/decided.py",
+        "released = _joined(one.released, decision, dataset)",
+        "released = _joined({}, decision, dataset)",
+        "what a department once got is forgotten",
+    ),
+    Fault(
+        f"{SHARING}::test_what_a_suspended_or_a_future_grant_will_get_is_seen[PENDING]",
+        "broker/sharing/decided.py",
+        "if state in (SUSPENDED, PENDING):",
+        "if state == SUSPENDED:",
+        "one person alone widens what a future grant will get",
+    ),
+    Fault(
+        f"{SHARING}::test_a_tier_is_raised_by_two_and_lowered_by_one",
+        "broker/sharing/foresight.py",
+        "if not approver.strip() or same_person(author, approver):",
+        "if not approver.strip() or author == approver:",
+        "one person under two spellings raises a tier",
+    ),
+    Fault(
+        f"{SHARING}::test_a_looser_rule_needs_another_person_although_nobody_has_a_grant",
+        "broker/sharing/service.py",
+        "            if looser := self.loosened(content):\n",
+        "            if looser := self.loosened(content)[1:]:\n",
+        "one person alone loosens a rule that nobody's grant meets yet",
     ),
 )

@@ -88,7 +88,11 @@ def test_the_law_notices(copy: Path, fault: Fault) -> None:
 
 
 def test_every_law_has_its_fault() -> None:
-    covered = {fault.law.rpartition("::")[2].partition("[")[0] for fault in FAULTS}
+    covered = {
+        fault.law.rpartition("::")[2].partition("[")[0]
+        for fault in FAULTS
+        if fault.law.startswith("tests/laws/")
+    }
     laws = set()
     for file in sorted((ROOT / "tests" / "laws").glob("test_*.py")):
         tree = ast.parse(file.read_text("utf-8"))

@@ -86,6 +86,23 @@ def test_revoking_closes_topic_and_key_and_leaves_nothing_behind(tmp_path: Path)
         assert broker.sharing.grant(one.grant.id).state == "TERMINATED"
 
 
+def test_a_large_share_is_wiped_in_bounded_steps(tmp_path: Path) -> None:
+    """Who takes a right away need not wait for the wipe: it goes on with the next step."""
+    people(tmp_path)
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert one.share
+        broker.sharing.revoke(one.grant.id, "r")
+        assert broker.life.advance(within=0) == []
+        assert broker.life.closing() == [one.share.id]
+        assert one.share.topic not in broker.log.topics()
+        with pytest.raises(KeyringError):
+            broker.keyring.key(f"share.{one.share.id}")
+        assert broker.life.advance() == [one.share.id] and broker.life.closing() == []
+
+
 def test_where_another_grant_uses_the_share_only_the_right_ends(tmp_path: Path) -> None:
     people(tmp_path)
     with city.city(tmp_path) as broker:

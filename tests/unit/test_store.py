@@ -1,6 +1,9 @@
 """The control store: migrations make the tables; ids of schemas are for good."""
 
+import sqlite3
+import statistics
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,32 @@ def test_an_address_that_cannot_be_used() -> None:
     for url in ("nonsense", "nodb://x", "sqlite:////proc/nowhere/store.db"):
         with pytest.raises((StoreError, OSError)):
             open_store(url)
+
+
+def test_a_writer_is_not_starved_by_one_that_hardly_pauses(tmp_path: Path) -> None:
+    """A right ends at once however much is being recorded by those who read."""
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    stop = threading.Event()
+
+    def record() -> None:
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None, timeout=30)
+        while not stop.is_set():
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(0.03)
+            other.execute("COMMIT")
+            time.sleep(0.0007)
+        other.close()
+
+    recording = threading.Thread(target=record)
+    recording.start()
+    waited = []
+    for _ in range(9):
+        time.sleep(0.05)
+        started = time.monotonic()
+        with store.writing():
+            pass
+        waited.append(time.monotonic() - started)
+    stop.set()
+    recording.join()
+    store.close()
+    assert statistics.mean(waited) < 0.3, waited

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.cli.changes import show_changes
 from broker.cli.demo.stage import Stage, say, sign_of, told
 from broker.cli.output import OUTPUT
-from broker.cli.policy import show_changes
 from broker.errors import ShuQiaoError
 from broker.policy.impact import Change
 from broker.sharing.share import LIVE, Share
