@@ -2,8 +2,7 @@
 
 Law: a role that fails says so and starts again after a pause, which grows; it never takes
 another down with it, and never ends in silence. Where the files they work on are no longer
-there, all end. Stopping is asked for, and waits for the
-step under way.
+there, all end. Stopping is asked for, and waits for the step under way.
 """
 
 import signal

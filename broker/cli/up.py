@@ -8,6 +8,7 @@ from broker.bootstrap import Broker, opened
 from broker.cli.clock import city_clock
 from broker.cli.output import OUTPUT
 from broker.roles import Role, run_roles, stop_on_signals
+from broker.web.role import ServeRole
 
 _REMEMBERED = 50
 
@@ -15,8 +16,7 @@ _REMEMBERED = 50
 def up() -> None:
     """Run connectors, relay, controller and HTTP in this process, until Ctrl-C or SIGTERM."""
     with opened() as broker:
-        http = broker.serve_role(_reached)
-        http.take()
+        http = _http(broker)
         roles: list[Role] = [
             broker.connect_role(told("connect", broker.settings.zone)),
             broker.relay_role(),
@@ -29,15 +29,22 @@ def up() -> None:
 def serve() -> None:
     """Serve consumers over HTTP: their shares, records, snapshots, events and schemas."""
     with opened() as broker:
-        http = broker.serve_role(_reached)
-        http.take()
-        run(broker, [http])
+        run(broker, [_http(broker)])
 
 
 def controller() -> None:
     """Run the controller: expiry, closing, the yearly pass; a second one stands by."""
     with opened() as broker:
         run(broker, [broker.controller_role()])
+
+
+def _http(broker: Broker) -> ServeRole:
+    """HTTP with its ports, or standing by."""
+    http = broker.serve_role(_reached)
+    if not http.take():
+        zh, en = "HTTP 待命：另一个进程正在服务", "HTTP stands by: another process serves"
+        OUTPUT.say(zh, en, sign="○")
+    return http
 
 
 def _reached(url: str) -> None:

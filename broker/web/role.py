@@ -1,8 +1,9 @@
 """`serve`: HTTP for consumers, as a role.
 
 Law: what it needs (ports, certificate) can be taken before it runs, so that a start without
-it fails. Stopping ends what is open at once: who waits is told to ask again, and nothing of
-the rest looks whole.
+it fails; where another process of this installation serves there, this one stands by.
+Stopping ends what is open at once: who waits is told to ask again, and nothing of the rest
+looks whole.
 """
 
 import asyncio
@@ -18,10 +19,14 @@ from prometheus_client import CollectorRegistry, start_http_server
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
+from broker.errors import SettingsError
 from broker.hold import Hold
 from broker.web.address import LOOPBACK, Address, listening, taken
 from broker.web.lines import Lines
 from broker.web.pulse import Pulse
+
+_STAND_BY = 0.5
+"""Seconds between two looks of who stands by."""
 
 _STOPPED = 1
 """Seconds that what is open has to end when the role is stopped."""
@@ -68,14 +73,25 @@ class ServeRole:
         self._taken: _Taken | None = None
         self.url = ""
 
-    def take(self) -> None:
-        """Take the ports and read the certificate; `SettingsError` where that cannot be."""
+    def take(self) -> bool:
+        """Take the ports and read the certificate; `SettingsError` where that cannot be. False
+        where another process of this installation serves there."""
         if self._taken is None:
-            self._taken = self._take()
+            try:
+                self._taken = self._take()
+            except SettingsError:
+                ports = [port for _, _, port in self._address.ports()]
+                if not any(self._hold(port_hold(port)).elsewhere() for port in ports):
+                    raise
+        return self._taken is not None
 
     def run(self, stop: threading.Event) -> None:
         """See `Role`."""
-        found = self._taken = self._taken or self._take()
+        while not self.take():
+            if stop.wait(_STAND_BY):
+                return
+        found = self._taken
+        assert found is not None
         try:
             asyncio.run(self._serve(stop, found.listening, found.context))
         finally:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import select
 
@@ -90,6 +91,28 @@ def test_a_taken_port_ends_the_start(tmp_path: Path, command: str, setting: str)
             said = started.stdout.read()
     assert str(port) in said and setting in said and variable in said
     assert "running" not in said and "Traceback" not in said
+
+
+def test_a_second_up_stands_by_and_serves_when_the_first_dies(tmp_path: Path) -> None:
+    people(tmp_path, 3)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def serves() -> bool:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    with process(tmp_path, "up", SHUQIAO_HTTP_PORT=str(port)) as first:
+        until(serves)
+        with process(tmp_path, "up", SHUQIAO_HTTP_PORT=str(port)) as second:
+            assert second.stdout and "stands by" in second.stdout.readline()
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            assert until(serves) < 5 and second.poll() is None
+            second.terminate()
+            assert second.wait(10) == 0
 
 
 def test_a_second_relay_stands_by_and_takes_over(tmp_path: Path) -> None:
