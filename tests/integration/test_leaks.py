@@ -6,13 +6,17 @@ scan can see is shown by turning sealing off, and by turning one mask to keep.
 """
 
 import csv
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from broker.bootstrap import Broker
+from broker.cli.main import app
+from broker.cli.output import OUTPUT
+from broker.errors import ShuQiaoError
 from broker.policy.model import KEEP
 from broker.projection import masks
 from broker.registry import unframe
@@ -183,32 +187,111 @@ def test_the_scan_sees_a_mask_turned_to_keep(
         assert "id_no" in leaks(data, needles(broker))
 
 
-def test_no_error_or_message_shows_a_value(
+@pytest.fixture
+def typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every command that looks at records, as typed; `share read` is for who is entitled."""
-    from broker.cli.main import app
-
-    prepared(tmp_path, PEOPLE, SEED)
+) -> Callable[..., str]:
+    """What a command says as it is typed: output, error, exit."""
     monkeypatch.setenv("SHUQIAO_STATE", str(tmp_path))
     monkeypatch.setenv("SHUQIAO_SETTLE_SECONDS", "0")
+    monkeypatch.setattr(OUTPUT, "as_json", False)
+
+    def say(*words: str) -> str:
+        monkeypatch.setattr(OUTPUT, "as_json", False)
+        error = ""
+        try:
+            app(list(words), standalone_mode=False)
+        except ShuQiaoError as found:
+            error = str(found)
+        captured = capsys.readouterr()
+        return f"{captured.out}{captured.err}{error}\n"
+
+    return say
+
+
+def test_no_error_or_message_shows_a_value(tmp_path: Path, typed: Callable[..., str]) -> None:
+    """Every command that looks at records, as typed; `share read` is for who is entitled."""
+    prepared(tmp_path, PEOPLE, SEED)
     with city.city(tmp_path) as broker:
         values = needles(broker)
         datasets = list(broker.catalog.datasets)
-    commands = [
-        ["connect", "run"], ["connect", "status"], ["relay"], ["share", "list"], ["grant", "list"],
-        ["quarantine", "list"], ["policy", "matrix"],
-        *(["quarantine", "show", name, "--limit", "999"] for name in datasets),
-        *(["connect", "preview", name, "--rows", "50"] for name in datasets),
-        *(["--json", "quarantine", "show", name] for name in datasets),
-    ]  # fmt: skip
-    said = ""
-    for words in commands:
-        try:
-            app(words, standalone_mode=False)
-        finally:
-            captured = capsys.readouterr()
-            said += captured.out + captured.err
+    said = "".join(
+        typed(*words)
+        for words in (
+            ["connect", "run"], ["connect", "status"], ["relay"], ["share", "list"],
+            ["grant", "list"], ["quarantine", "list"], ["policy", "matrix"],
+            *(["quarantine", "show", name, "--limit", "999"] for name in datasets),
+            *(["connect", "preview", name, "--rows", "50"] for name in datasets),
+            *(["--json", "quarantine", "show", name] for name in datasets),
+        )
+    )  # fmt: skip
     assert len(said) > 20_000
-    flat = said.replace("\n", "").replace(" ", "").replace("│", "")
-    assert leaks(said.encode(), values) | leaks(flat.encode(), values) == set()
+    assert leaks(said.encode(), values) | leaks(flat(said), values) == set()
+
+
+def flat(said: str) -> bytes:
+    """Without what a table puts between the halves of a value."""
+    return said.replace("\n", "").replace(" ", "").replace("│", "").encode()
+
+
+def test_no_later_message_shows_a_value(tmp_path: Path, typed: Callable[..., str]) -> None:
+    """Every command of a year: changes, ends, what is wrong and mended, what is asked about."""
+    dataset, reason = "ga.resident_base", ("--reason", "r")
+    prepared(tmp_path, PEOPLE, SEED)
+    drops = tmp_path / "sources" / "minzheng" / "dibao"
+    with city.city(tmp_path) as broker:
+        values = needles(broker)
+        people = list(Population(PEOPLE, SEED, broker.today, broker.divisions))
+        grants = [one.grant.id for one in broker.sharing.settle() if one.share is not None]
+    said = typed("connect", "run") + typed("relay")
+    # rows of people where a header should be, a file that bears a number, one taken away
+    file, *others = sorted(drops.glob("*.csv"))
+    lines = file.read_bytes().splitlines(keepends=True)
+    for name in ("无表头.csv", f"{people[0].id_no}.csv"):
+        (drops / name).write_bytes(b"".join(lines[1:9]))
+        os.utime(drops / name, (0, 0))
+    (drops / f"{file.stem}.更正.csv").write_bytes(lines[0] + b"".join(lines[3:9]))
+    (drops / f"{people[1].id_no}.更正.csv").write_bytes(b"".join(lines))
+    for one in others:
+        one.unlink()
+    mapping = tmp_path / "mappings" / "ga_resident_base.yaml"
+    text = mapping.read_text("utf-8")
+    mapping.write_text(text.replace('"1": "1"', f'"{people[0].id_no}": "1"'), "utf-8")
+    county = city.county(tmp_path, "371502").rename(tmp_path / "away")
+    source = "ga_t_rkxx-371502"
+    said += "".join(
+        typed(*words)
+        for words in (
+            ["connect", "run"], ["connect", "run", "--again"], ["--json", "connect", "run"],
+            ["connect", "status"], ["--json", "connect", "status"], ["doctor"],
+            ["connect", "pause", dataset, source], ["connect", "resume", dataset, source],
+            ["connect", "forget", dataset, source], ["quarantine", "replay"],
+        )
+    )  # fmt: skip
+    mapping.write_text(text, "utf-8")
+    (tmp_path / "away").rename(county)
+    said += "".join(
+        typed(*words)
+        for words in (
+            ["quarantine", "replay"], ["--json", "quarantine", "replay", dataset],
+            ["connect", "run", "--again"], ["connect", "run", "--allow-deletes", "mz_dibao"],
+            ["relay"], ["reconcile"], ["--json", "reconcile"], ["doctor"],
+            ["policy", "diff"], ["policy", "versions"],
+            ["policy", "apply", "--author", "a", "--approver", "b", "--yes", *reason],
+            *(["grant", "show", one] for one in grants),
+            ["grant", "suspend", grants[0], *reason], ["grant", "resume", grants[0], *reason],
+            ["grant", "revoke", grants[1], *reason], ["share", "list"],
+            ["policy", "explain", "grid_dongchangfu", dataset],
+            ["consumer", "key", "add", "grid_dongchangfu"], ["consumer", "key", "list"],
+            ["consumer", "change", "grid_dongchangfu", "--tier", "T1", "--author", "a", "--yes",
+             "--approver", "b", *reason],
+            ["consumer", "changes"], ["consumer", "pulls"], ["quarantine", "list"],
+            ["quarantine", "show", "mz.subsistence_allowance"], ["connect", "status"],
+        )
+    )  # fmt: skip
+    assert "column" in said and "corrected" not in said and len(said) > 20_000
+    assert leaks(said.encode(), values) | leaks(flat(said), values) == set()
+    names = {person.name.encode(): "name" for person in people}
+    assert leaks(said.encode(), names) == set()
+    found = {name: data for name, data in files(broker).items() if name == "events.jsonl"}
+    assert found and not any(leaks(data, values | names) for data in found.values())
