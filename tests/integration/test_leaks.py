@@ -244,11 +244,12 @@ def test_no_later_message_shows_a_value(tmp_path: Path, typed: Callable[..., str
         people = list(Population(PEOPLE, SEED, broker.today, broker.divisions))
         grants = [one.grant.id for one in broker.sharing.settle() if one.share is not None]
     said = typed("connect", "run") + typed("relay")
-    # rows of people where a header should be, a file that bears a number, one taken away
+    # what is somebody's where a header should be, a file that bears a number, others taken away
     file, *others = sorted(drops.glob("*.csv"))
     lines = file.read_bytes().splitlines(keepends=True)
-    for name in ("无表头.csv", f"{people[0].id_no}.csv"):
-        (drops / name).write_bytes(b"".join(lines[1:9]))
+    header = lines[0].decode("gb18030").replace("姓名", people[0].name).encode("gb18030")
+    for name, first in (("a.csv", header), (f"{people[0].id_no}.csv", lines[1])):
+        (drops / name).write_bytes(first + b"".join(lines[2:9]))
         os.utime(drops / name, (0, 0))
     (drops / f"{file.stem}.更正.csv").write_bytes(lines[0] + b"".join(lines[3:9]))
     (drops / f"{people[1].id_no}.更正.csv").write_bytes(b"".join(lines))
@@ -269,6 +270,7 @@ def test_no_later_message_shows_a_value(tmp_path: Path, typed: Callable[..., str
         )
     )  # fmt: skip
     mapping.write_text(text, "utf-8")
+    (drops / f"{people[0].id_no}.csv").unlink()
     (tmp_path / "away").rename(county)
     said += "".join(
         typed(*words)
