@@ -55,6 +55,8 @@ class Life:
 
         A wipe that would take longer than `within` seconds is left to the next call.
         """
+        if not self._in(OPENING, CLOSING):
+            return []
         self.provision()
         if self.promote():
             self._settle()
@@ -140,9 +142,9 @@ class Life:
                 self._emit(ShareClosed(dataset=dataset, share=name))
         return sorted(moved)
 
-    def _in(self, state: str) -> list[tuple[str, str, str]]:
+    def _in(self, *states: str) -> list[tuple[str, str, str]]:
         with self._store.reading() as connection:
-            return _in(connection, state)
+            return _in(connection, *states)
 
     def _move(self, names: Sequence[str], before: str, after: str) -> set[str]:
         """Move shares from one state to the next; those that were still in the first."""
@@ -174,6 +176,6 @@ class Life:
             self._keyring.destroy(f"pseudonym.{domain}")
 
 
-def _in(connection: Connection, state: str) -> list[tuple[str, str, str]]:
-    query = select(shares.c.id, shares.c.dataset, shares.c.domain).where(shares.c.state == state)
+def _in(connection: Connection, *states: str) -> list[tuple[str, str, str]]:
+    query = select(shares.c.id, shares.c.dataset, shares.c.domain).where(shares.c.state.in_(states))
     return [(row.id, row.dataset, row.domain) for row in connection.execute(query)]
