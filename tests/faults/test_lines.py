@@ -9,6 +9,7 @@ import ssl
 import statistics
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -71,7 +72,7 @@ def test_events_say_why_they_end(web: Served) -> None:
     assert seconds < PROMISED
     assert found[-1] == "broken off"
     error = next(line for line in reversed(found) if line.startswith("data: "))
-    assert json.loads(error[6:])["error_code"] == 41001
+    assert json.loads(error[6:]).get("error_code") == 41001
 
 
 def test_a_waiting_request_ends_with_its_right(web: Served) -> None:
@@ -174,7 +175,7 @@ def test_who_waits_is_told_to_ask_again_when_http_stops(
         answer, found = asked.result(10), streamed.result(10)
     assert answer.status_code == 503 and answer.json()["error_code"] == 50301
     assert int(answer.headers["retry-after"]) >= 1 and "cache-control" in answer.headers
-    assert json.loads(found[-1][6:])["error_code"] == 50301
+    assert json.loads(found[-1][6:]).get("error_code") == 50301
 
 
 def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
@@ -212,14 +213,21 @@ def test_five_hundred_open_streams(web: Served, tmp_path: Path) -> None:
         tasks = [asyncio.ensure_future(one()) for _ in range(500)]
         for each in tasks:
             each.add_done_callback(lambda task: task.exception() and (ready.set(), done.set()))
-        await asyncio.wait_for(ready.wait(), 60)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ready.wait(), 60)
+        assert opened == 500
         started = time.monotonic()
         await asyncio.to_thread(change, tmp_path, web.broker, 1, xm="后来")
         beside = web.client("a")
         assert (await asyncio.to_thread(beside.get, RECORDS)).status_code == 200
-        await asyncio.wait_for(done.wait(), 60)
-        await asyncio.gather(*tasks)
-        return got, time.monotonic() - started
+        with suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), 30)
+        seconds = time.monotonic() - started
+        for each in tasks:
+            each.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert got == 500, Counter(map(repr, ends))
+        return got, seconds
 
     got, seconds = asyncio.run(read())
     assert got == 500 and seconds < 30
@@ -256,8 +264,9 @@ def test_fifty_consumers_each_revoked_while_it_streams(web: Served) -> None:
     for number, one in enumerate(outcomes):
         web.broker.sharing.revoke(one.grant.id, "r")
         ended[number] = time.monotonic()
+    until_then = time.monotonic() + 30
     for thread in threads:
-        thread.join(30)
+        thread.join(max(0.0, until_then - time.monotonic()))
     over.set()
     delays = sorted(max(0.0, last[number] - ended[number]) for number in range(50))
     assert delays[-1] < PROMISED, statistics.quantiles(delays, n=10)
@@ -269,6 +278,8 @@ def test_tls(tmp_path: Path) -> None:
     with served(tmp_path, 3, http_certificate=chain, http_private_key=key) as web:
         live(web.broker, "a")
         assert web.url.startswith("https://127.0.0.1:")
+        with pytest.raises(httpx2.TransportError):
+            httpx2.get(web.url.replace("https", "http") + "/livez")
         context = ssl.create_default_context(cafile=str(chain))
         with httpx2.Client(base_url=web.url, verify=context) as client:
             bearer = {"Authorization": f"Bearer {web.broker.api_keys.add('a')}"}

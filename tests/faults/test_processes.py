@@ -50,6 +50,12 @@ def until(says: Callable[[], Any], seconds: float = 20) -> float:
     return city.until(says, seconds)
 
 
+def ended(running: "subprocess.Popen[str]", seconds: float) -> int:
+    """The exit status of a process that must end within so many seconds."""
+    until(lambda: running.poll() is not None, seconds)
+    return int(running.returncode)
+
+
 def people(folder: Path, count: int, **changes: str) -> None:
     city.fill(folder, range(count), NOW, **changes)
 
@@ -75,7 +81,7 @@ def test_up_collects_relays_closes_and_stops_on_a_signal(tmp_path: Path) -> None
             assert until(lambda: topic not in broker.log.topics()) < 2
             assert not any(found.differences for found in compare_all(broker))
             up.terminate()
-            assert up.wait(10) == 0
+            assert ended(up, 10) == 0
             assert up.stdout and "stopped" in up.stdout.read()
 
 
@@ -86,7 +92,7 @@ def test_a_taken_port_ends_the_start(tmp_path: Path, command: str, setting: str)
         port = other.getsockname()[1]
         variable = f"SHUQIAO_{setting.upper()}"
         with process(tmp_path, command, **{variable: str(port)}) as started:
-            assert started.wait(20) == 1
+            assert ended(started, 20) == 1
             assert started.stdout
             said = started.stdout.read()
     assert str(port) in said and setting in said and variable in said
@@ -112,7 +118,7 @@ def test_a_second_up_stands_by_and_serves_when_the_first_dies(tmp_path: Path) ->
             first.wait()
             assert until(serves) < 5 and second.poll() is None
             second.terminate()
-            assert second.wait(10) == 0
+            assert ended(second, 10) == 0
 
 
 def test_a_second_relay_stands_by_and_takes_over(tmp_path: Path) -> None:
@@ -174,7 +180,7 @@ def test_a_relay_that_was_stopped_lands_nothing_of_a_share_that_closed(tmp_path:
             with process(tmp_path, "grant", "revoke", ends.grant.id, "--reason", "r") as revoke:
                 time.sleep(5)
                 relay.send_signal(signal.SIGCONT)
-                assert revoke.wait(30) == 0
+                assert ended(revoke, 30) == 0
             until(lambda: broker.life.caught_up(stays.share.id) == 4)
             assert ends.share.topic not in broker.log.topics()
             assert relay.poll() is None
