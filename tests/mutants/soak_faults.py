@@ -35,6 +35,12 @@ _LAND_APART = """        self._log.commit(type(landing.batch)(positions=landing.
         landing.batch.positions = []
         self._log.commit(landing.batch)
 """
+_TURN = """        self._log.commit(batch)
+        self._token = self._mine
+"""
+_TURN_APART = f"""        self._log.commit(Batch(positions=batch.positions))
+        batch.positions = []
+{_TURN}"""
 _HEAD = """                (topic, partition, start + len(records)),
             )
 """
@@ -182,6 +188,13 @@ SOAK = (
         _LAND,
         _LAND_APART,
         "the relay's position lands before what was written up to it",
+    ),
+    Fault(
+        f"{KILL}::test_twenty_kills_and_every_share_is_exact",
+        "connectors/runner.py",
+        _TURN,
+        _TURN_APART,
+        "a source's position lands before the rows that were read up to it",
     ),
     Fault(
         f"{LOCKED}::test_nothing_unlawful_leaves_and_everything_goes_on",
