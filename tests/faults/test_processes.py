@@ -3,11 +3,12 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,10 @@ def test_a_second_up_stands_by_and_serves_when_the_first_dies(tmp_path: Path) ->
         until(serves)
         with process(tmp_path, "up", SHUQIAO_HTTP_PORT=str(port)) as second:
             assert second.stdout and "stands by" in second.stdout.readline()
+            started = '"RoleStarted"'
+            until(lambda: (tmp_path / "events.jsonl").read_text().count(started) == 8)
+            time.sleep(1)  # every role of the second has found its work taken
+            assert second.poll() is None
             first.send_signal(signal.SIGKILL)
             first.wait()
             assert until(serves) < 5 and second.poll() is None
@@ -164,8 +169,26 @@ def test_a_second_controller_takes_over_within_two_seconds(tmp_path: Path) -> No
                 assert until(lambda: holder() != before) < 2
 
 
+def stop_with_a_batch(relay: "subprocess.Popen[str]", log: Path) -> None:
+    """SIGSTOP at some point of its work, but in no transaction: it has a batch in its hands."""
+
+    def is_between() -> bool:
+        relay.send_signal(signal.SIGSTOP)
+        os.waitpid(relay.pid, os.WUNTRACED)
+        with closing(sqlite3.connect(log, timeout=0, isolation_level=None)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                relay.send_signal(signal.SIGCONT)
+                return False
+        return True
+
+    until(is_between)
+
+
 def test_a_relay_that_was_stopped_lands_nothing_of_a_share_that_closed(tmp_path: Path) -> None:
-    """SIGSTOP at some point of its work, 5 s, while the grant is revoked and the share closes."""
+    """Stopped for 5 s, while the grant is revoked and the share closes."""
     people(tmp_path, 3_000)
     with city.city(tmp_path) as broker:
         city.collect(broker, limit=1_000)
@@ -174,7 +197,7 @@ def test_a_relay_that_was_stopped_lands_nothing_of_a_share_that_closed(tmp_path:
         broker.life.provision()
         with process(tmp_path, "relay", "--follow", SHUQIAO_RELAY_BATCH="20") as relay:
             until(lambda: broker.log.end(ends.share.topic, 0) > 100)
-            relay.send_signal(signal.SIGSTOP)
+            stop_with_a_batch(relay, tmp_path / "log.db")
             ends_at = (broker.log.end(ends.share.topic, partition) for partition in range(4))
             assert sum(ends_at) < 2_900, "it is in the middle"
             with process(tmp_path, "grant", "revoke", ends.grant.id, "--reason", "r") as revoke:
