@@ -39,11 +39,14 @@ def web(tmp_path: Path) -> Iterator[Served]:
         yield found
 
 
-def ends_within(read: Callable[[], object], end: Callable[[], object]) -> tuple[float, Any]:
-    """Seconds from `end` until `read`, running meanwhile, has ended; and what it gave."""
+def ends_within(
+    read: Callable[[], object], end: Callable[[], object], begun: Callable[[], object] = lambda: 1
+) -> tuple[float, Any]:
+    """Seconds from `end` until `read`, running and `begun` meanwhile, has ended; what it gave."""
     given: list[object] = []
     reading = threading.Thread(target=lambda: given.append(read()))
     reading.start()
+    until(begun)
     time.sleep(0.4)
     assert reading.is_alive()
     end()
@@ -68,7 +71,9 @@ def test_events_say_why_they_end(web: Served) -> None:
                 told.append("broken off")
         return told
 
-    seconds, found = ends_within(lines, lambda: web.broker.sharing.revoke(one.grant.id, "r"))
+    seconds, found = ends_within(
+        lines, lambda: web.broker.sharing.revoke(one.grant.id, "r"), lambda: told
+    )
     assert seconds < PROMISED
     assert found[-1] == "broken off"
     error = next(line for line in reversed(found) if line.startswith("data: "))
@@ -109,15 +114,20 @@ def test_a_revoked_key_ends_what_is_open_with_it(web: Served) -> None:
     live(web.broker, "a")
     gone, stays = web.client("a"), web.client("a")
 
+    told: list[str] = []
+
     def read(client: httpx2.Client) -> str:
         with client.stream("GET", EVENTS) as stream:
             try:
-                *_, last = (line for line in stream.iter_lines() if line.startswith("data: "))
+                told.extend(line for line in stream.iter_lines() if line.startswith("data: "))
             except (httpx2.RemoteProtocolError, httpx2.ReadError):
                 return "broken off"
-        return str(last)
+        return "whole"
 
-    seconds, _ = ends_within(lambda: read(gone), lambda: web.broker.api_keys.revoke(_key_of(gone)))
+    seconds, end = ends_within(
+        lambda: read(gone), lambda: web.broker.api_keys.revoke(_key_of(gone)), lambda: told
+    )
+    assert end == "broken off"
     assert seconds < PROMISED
     assert stays.get(RECORDS).status_code == 200
 
@@ -129,19 +139,21 @@ def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.Mo
     def away(self: Store) -> Any:
         raise StoreError("away")
 
-    def read() -> int:
-        count = 0
+    told: list[str] = []
+
+    def read() -> str:
         with client.stream("GET", EVENTS) as stream:
             try:
-                for _ in stream.iter_lines():
-                    count += 1
+                told.extend(stream.iter_lines())
             except (httpx2.RemoteProtocolError, httpx2.ReadError):
-                return count
-        return -1
+                return "broken off"
+        return "whole"
 
     with monkeypatch.context() as patch:
-        seconds, count = ends_within(read, lambda: patch.setattr(Store, "reading", away))
-        assert seconds < PROMISED + 0.5 and count >= 40
+        seconds, end = ends_within(
+            read, lambda: patch.setattr(Store, "reading", away), lambda: len(told) >= 40
+        )
+        assert seconds < PROMISED + 0.5 and end == "broken off"
         assert client.get(RECORDS).status_code == 503
         assert client.get("/readyz").status_code == 503
     assert client.get(RECORDS).status_code == 200
