@@ -1,6 +1,7 @@
 """The path in a process of its own, to be killed: collects and relays everything.
 
-Says on standard output `in` while a commit's transaction is open, `out` after it.
+Says on standard output `in` while a commit's transaction is open, `out` after it;
+`relaying` once everything is collected.
 """
 
 import sys
@@ -37,6 +38,7 @@ def main() -> None:
         for report in broker.runner(name, mappings).run(10):
             if report.error:
                 raise report.error
+    print("relaying", flush=True)
     for name in broker.catalog.datasets:
         city.relay(broker, name)
     broker.close()

@@ -171,7 +171,9 @@ def test_cursors_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first = client.get(RECORDS).json()
         assert len(first["records"]) == 6
         now[0] -= 3_600
-        nothing = client.get(RECORDS, params={"cursor": first["cursor"]}).json()
+        answer = client.get(RECORDS, params={"cursor": first["cursor"]})
+        assert answer.status_code == 200, answer.text
+        nothing = answer.json()
         assert nothing["records"] == []
         change(tmp_path, web.broker, 1, xm="新")
         for cursor in (first["cursor"], nothing["cursor"]):

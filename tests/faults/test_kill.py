@@ -66,17 +66,19 @@ def assert_exact(broker: Broker, expected: Expected) -> int:
 
 
 def test_twenty_kills_and_every_share_is_exact(tmp_path: Path) -> None:
+    """The first half of them while it collects, the others while it relays."""
     draw = random.Random(11)
-    inside = rounds = kills = 0
+    inside = rounds = kills = in_relay = 0
     folder, expected = tmp_path / "0", prepared(tmp_path / "0")
     while kills < KILLS:
         process = child(folder)
         after, in_transaction = draw.randrange(1, 12), draw.random() < 0.7
-        lines, open_now = 0, False
+        lines, open_now, relaying = 0, False, False
         assert process.stdout is not None
         for line in process.stdout:
             open_now = line == "in\n"
-            lines += open_now
+            relaying = relaying or line == "relaying\n"
+            lines += open_now and (relaying or kills < KILLS // 2)
             if line == "done\n" or (lines >= after and open_now == in_transaction):
                 break
         if line == "done\n":
@@ -92,9 +94,11 @@ def test_twenty_kills_and_every_share_is_exact(tmp_path: Path) -> None:
         process.stdout.close()
         kills += 1
         inside += open_now
+        in_relay += relaying
     process = child(folder)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and output.endswith("done\n")
     assert inside * 2 >= KILLS, f"only {inside} of {KILLS} inside an open batch"
+    assert in_relay * 2 >= KILLS, f"only {in_relay} of {KILLS} while it relays"
     with city.city(folder) as broker:
         assert assert_exact(broker, expected) == 6

@@ -45,6 +45,18 @@ def between_batches(broker: Broker, change: Callable[[], None]) -> None:
 
 def between_reading_and_committing(broker: Broker, change: Callable[[], None]) -> None:
     """The third batch was made for the share as it was."""
+    in_the_third_batch(broker, change, (0, 0, 0, 0))
+
+
+def before_a_partition_begins(broker: Broker, change: Callable[[], None]) -> None:
+    """The same where nothing else of its partition has landed: no place of the share's that
+    has moved, the topic alone says that it is closed."""
+    in_the_third_batch(broker, change, (0, 0, 1, 1))
+
+
+def in_the_third_batch(
+    broker: Broker, change: Callable[[], None], partitions: tuple[int, ...]
+) -> None:
     commit, batches = broker.log.commit, list[int]()
 
     def late(batch: Batch) -> None:
@@ -56,13 +68,15 @@ def between_reading_and_committing(broker: Broker, change: Callable[[], None]) -
 
     broker.log.commit = late  # type: ignore[method-assign]
     dataset = broker.catalog.dataset(DATASET)
-    for _ in range(4):
-        broker.relay.step(dataset, 0, lambda: broker.sharing.shares(DATASET))
+    for part in partitions:
+        broker.relay.step(dataset, part, lambda: broker.sharing.shares(DATASET))
     assert len(batches) >= 3
     broker.log.commit = commit  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("when", [between_batches, between_reading_and_committing])
+@pytest.mark.parametrize(
+    "when", [between_batches, between_reading_and_committing, before_a_partition_begins]
+)
 @pytest.mark.parametrize("what", [narrow, widen, revoke])
 def test_while_a_share_is_opening(
     tmp_path: Path,

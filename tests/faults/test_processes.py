@@ -3,11 +3,12 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ def until(says: Callable[[], Any], seconds: float = 20) -> float:
     return city.until(says, seconds)
 
 
+def ended(running: "subprocess.Popen[str]", seconds: float) -> int:
+    """The exit status of a process that must end within so many seconds."""
+    until(lambda: running.poll() is not None, seconds)
+    return int(running.returncode)
+
+
 def people(folder: Path, count: int, **changes: str) -> None:
     city.fill(folder, range(count), NOW, **changes)
 
@@ -75,7 +82,7 @@ def test_up_collects_relays_closes_and_stops_on_a_signal(tmp_path: Path) -> None
             assert until(lambda: topic not in broker.log.topics()) < 2
             assert not any(found.differences for found in compare_all(broker))
             up.terminate()
-            assert up.wait(10) == 0
+            assert ended(up, 10) == 0
             assert up.stdout and "stopped" in up.stdout.read()
 
 
@@ -86,7 +93,7 @@ def test_a_taken_port_ends_the_start(tmp_path: Path, command: str, setting: str)
         port = other.getsockname()[1]
         variable = f"SHUQIAO_{setting.upper()}"
         with process(tmp_path, command, **{variable: str(port)}) as started:
-            assert started.wait(20) == 1
+            assert ended(started, 20) == 1
             assert started.stdout
             said = started.stdout.read()
     assert str(port) in said and setting in said and variable in said
@@ -108,11 +115,15 @@ def test_a_second_up_stands_by_and_serves_when_the_first_dies(tmp_path: Path) ->
         until(serves)
         with process(tmp_path, "up", SHUQIAO_HTTP_PORT=str(port)) as second:
             assert second.stdout and "stands by" in second.stdout.readline()
+            started = '"RoleStarted"'
+            until(lambda: (tmp_path / "events.jsonl").read_text().count(started) == 8)
+            time.sleep(1)  # every role of the second has found its work taken
+            assert second.poll() is None
             first.send_signal(signal.SIGKILL)
             first.wait()
             assert until(serves) < 5 and second.poll() is None
             second.terminate()
-            assert second.wait(10) == 0
+            assert ended(second, 10) == 0
 
 
 def test_a_second_relay_stands_by_and_takes_over(tmp_path: Path) -> None:
@@ -158,8 +169,26 @@ def test_a_second_controller_takes_over_within_two_seconds(tmp_path: Path) -> No
                 assert until(lambda: holder() != before) < 2
 
 
+def stop_with_a_batch(relay: "subprocess.Popen[str]", log: Path) -> None:
+    """SIGSTOP at some point of its work, but in no transaction: it has a batch in its hands."""
+
+    def is_between() -> bool:
+        relay.send_signal(signal.SIGSTOP)
+        os.waitpid(relay.pid, os.WUNTRACED)
+        with closing(sqlite3.connect(log, timeout=0, isolation_level=None)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                relay.send_signal(signal.SIGCONT)
+                return False
+        return True
+
+    until(is_between)
+
+
 def test_a_relay_that_was_stopped_lands_nothing_of_a_share_that_closed(tmp_path: Path) -> None:
-    """SIGSTOP at some point of its work, 5 s, while the grant is revoked and the share closes."""
+    """Stopped for 5 s, while the grant is revoked and the share closes."""
     people(tmp_path, 3_000)
     with city.city(tmp_path) as broker:
         city.collect(broker, limit=1_000)
@@ -168,13 +197,13 @@ def test_a_relay_that_was_stopped_lands_nothing_of_a_share_that_closed(tmp_path:
         broker.life.provision()
         with process(tmp_path, "relay", "--follow", SHUQIAO_RELAY_BATCH="20") as relay:
             until(lambda: broker.log.end(ends.share.topic, 0) > 100)
-            relay.send_signal(signal.SIGSTOP)
+            stop_with_a_batch(relay, tmp_path / "log.db")
             ends_at = (broker.log.end(ends.share.topic, partition) for partition in range(4))
             assert sum(ends_at) < 2_900, "it is in the middle"
             with process(tmp_path, "grant", "revoke", ends.grant.id, "--reason", "r") as revoke:
                 time.sleep(5)
                 relay.send_signal(signal.SIGCONT)
-                assert revoke.wait(30) == 0
+                assert ended(revoke, 30) == 0
             until(lambda: broker.life.caught_up(stays.share.id) == 4)
             assert ends.share.topic not in broker.log.topics()
             assert relay.poll() is None

@@ -51,6 +51,8 @@ def received(connection: socket.socket) -> bytes:
             found += piece
     except ConnectionResetError:
         return found
+    except TimeoutError:
+        pytest.fail("the other side is still there")
     return found
 
 

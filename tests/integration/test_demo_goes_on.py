@@ -21,7 +21,10 @@ EFFECTS = {
         r"✓ .*grid_dongchangfu: a tombstone",
         r"✓ .*grid_shenxian: the",
     ),
-    "4": (r"✓ \[4\] relay-\d", r"relay-\d had every dataset after", r"✓ \[4\] reconcile: 6 shares"),
+    "4": (
+        r"✓ \[4\] relay-1 \(\d+\) was killed; relay-2 had every dataset after",
+        r"✓ \[4\] reconcile: 6 shares",
+    ),
     "5": (r"✓ \[5\] reconcile: 6 shares",),
     "6": (r"✓ \[6\] tightened rules removed: 1", r"✓ \[6\] granted again mz_verify"),
 }

@@ -126,7 +126,8 @@ def test_a_waiting_request_is_answered_when_something_comes(web: Served, tmp_pat
 
     timer = threading.Timer(0.5, change, (tmp_path, web.broker, 3), {"xm": "等"})
     timer.start()
-    answer = client.get(RECORDS, params={"cursor": last["cursor"], "wait": 20})
+    answer = client.get(RECORDS, params={"cursor": last["cursor"], "wait": 15})
+    assert answer.elapsed.total_seconds() < 10, "as soon as it comes"
     timer.join()
     assert [one["value"]["name"] for one in answer.json()["records"]] == ["等"]
     assert (

@@ -18,8 +18,8 @@ WEB = (
     Fault(
         f"{DELIVERY}::test_what_ends_while_its_pull_is_recorded_does_not_leave",
         "broker/web/delivery.py",
-        "        self._rights.hold(right)\n        self._emit(",
-        "        self._emit(",
+        "        self._rights.hold(right)\n        self._confirm()\n",
+        "        self._confirm()\n",
         "a batch leaves whose right ended while the store was waited for",
     ),
     Fault(

@@ -1,0 +1,80 @@
+"""A copy of the product in which faults are planted, and a test run there."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.mutants.faults import Fault
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("broker", "connectors", "schemas", "policies", "tests", "pyproject.toml")
+
+OF_THE_LAW = re.compile(r"^E +(AssertionError|assert |Failed: |broker\.errors\.)", re.MULTILINE)
+"""What the law itself says: an assertion, or another refusal than the one it expected."""
+
+
+def copied(folder: Path) -> None:
+    """Copy the product and its tests there, compiled."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / part, ignore=ignore)
+        else:
+            shutil.copy(source, folder / part)
+    # by hash, so that a planted fault is seen whenever it is written; compiled once for all
+    compiled = ["compileall", "-q", "--invalidation-mode", "checked-hash", str(folder)]
+    subprocess.run([sys.executable, "-m", *compiled], check=True)
+
+
+def run(
+    folder: Path, *words: str, seconds: float = 240, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Pytest in the copy. The floors of a module's counters may fail where one law runs alone:
+    that is an error, not a failure, and proves nothing here."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SHUQIAO_MUTANT": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # no law needs them, and they load for seconds
+        **environment,
+    }
+    where = "import broker, pytest, sys; assert broker.__file__.startswith(sys.argv.pop(1)); "
+    return subprocess.run(
+        [sys.executable, "-c", where + "sys.exit(pytest.main(sys.argv[1:]))", str(folder),
+         "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin",
+         "--hypothesis-seed=0", "--no-header",
+         *words],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds,
+    )  # fmt: skip
+
+
+def assert_noticed(folder: Path, fault: Fault, seconds: float = 240) -> None:
+    """Plant the fault in the copy: its test fails, and by what the test itself says."""
+    file = folder / fault.file
+    good = file.read_text("utf-8")
+    assert good.count(fault.old) == 1, "the fault no longer fits its file"
+    try:
+        file.write_text(good.replace(fault.old, fault.new), "utf-8")
+        result = run(folder, "-x", fault.law, seconds=seconds)
+    finally:
+        file.write_text(good, "utf-8")
+    assert result.returncode == 1 and "1 failed" in result.stdout, result.stdout[-2000:]
+    assert f"FAILED {fault.law.partition('[')[0]}" in result.stdout
+    broken = result.stdout.partition("= FAILURES =")[2].partition("short test summary")[0]
+    assert OF_THE_LAW.search(broken), "the product broke before the law could judge"
+
+
+def functions_in(file: Path) -> set[str]:
+    """The names of a module's test functions."""
+    tree = ast.parse(file.read_text("utf-8"))
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
