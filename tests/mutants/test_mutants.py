@@ -1,14 +1,18 @@
 """Each law fails when its fault is planted; a law that cannot fail proves nothing."""
 
+import os
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from tests.mutants.connector_faults import CONNECTORS
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.path_faults import PATH
-from tests.mutants.planting import ROOT, assert_noticed, functions_in, run
+from tests.mutants.planting import ROOT, assert_noticed, copied, functions_in, run
 from tests.mutants.web_faults import WEB
 
 EVERY = (*FAULTS, *PATH, *WEB, *CONNECTORS)
@@ -23,9 +27,36 @@ def test_without_a_fault_every_law_holds_in_the_copy(copy: Path) -> None:
     assert "too few interesting cases" in tail or result.returncode == 0, tail
 
 
+@pytest.fixture(scope="module")
+def trials(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Fault, Future[None]]]:
+    """Every fault that is asked for: as many at once as there are cores, each in a copy of its
+    own."""
+    cores = os.cpu_count() or 1
+    copies: SimpleQueue[Path] = SimpleQueue()
+    for _ in range(cores):
+        folder = tmp_path_factory.mktemp("mutants")
+        copied(folder)
+        copies.put(folder)
+
+    def trial(fault: Fault) -> None:
+        folder = copies.get()
+        try:
+            assert_noticed(folder, fault)
+        finally:
+            copies.put(folder)
+
+    asked = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = [one.params["fault"] for one in asked if one and one.params.get("fault") in EVERY]
+    with ThreadPoolExecutor(cores) as pool:
+        yield {fault: pool.submit(trial, fault) for fault in wanted}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("fault", EVERY, ids=str)
-def test_the_law_notices(copy: Path, fault: Fault) -> None:
-    assert_noticed(copy, fault)
+def test_the_law_notices(trials: dict[Fault, Future[None]], fault: Fault) -> None:
+    trials[fault].result()
 
 
 def test_every_law_has_its_fault() -> None:
