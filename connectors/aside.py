@@ -2,12 +2,12 @@
 
 Law: a wrong row that is read again is the same entry. What was known of its key, its own
 batch included, goes with it, so that a replay sees whether something came after. A row with
-an id is remembered with its time of change: an older version of it stands nowhere again.
+an id is remembered as it was read last: another version of it stands nowhere again.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from broker.log.interface import Log, TableWrite
 from broker.log.topics import rejected_table
@@ -15,10 +15,14 @@ from broker.model import Dataset
 from broker.pseudonym import keyed_hash
 from broker.quarantine import Quarantine, Quarantined, WayBack
 from broker.seal import Sealer
+from connectors.candidates import AMBIGUOUS
 from connectors.cells import pack
 from connectors.collected import Collected, Met
-from connectors.ownership import Owned, Ownership, RowKey
+from connectors.ownership import VERSION, Owned, Ownership, RowKey
 from connectors.source import Fault, Row
+
+_UNKNOWN = RowKey(b"", -(1 << 62), b"")
+"""A row that was never read before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,15 @@ class Aside:
         if not wrong:
             return
         keys = {one.key for one in wrong if one.key}
+        unread = (one.id for one in wrong if one.id and not one.key)
+        last = {row.key for row in self._ownership.rows_of(unread).values() if row.key}
         owners = self._ownership.of(keys) | self._ownership.written(done.batch)
         fresh: dict[bytes, list[Wrong]] = defaultdict(list)
         for one in wrong:
             mark = done.marks[id(one.row)] = self._mark(one)
             fresh[mark].append(one)
         if met is not None:
-            met.keys |= keys
+            met.keys |= keys | last
             met.wrong.update(fresh)
         known = self._log.entries(self._table, 0, fresh)
         for mark, some in fresh.items():
@@ -100,15 +106,18 @@ class Aside:
         done.batch.appends.append(self._quarantine.append(entry))
 
     def _note(self, wrong: Sequence[Wrong], done: Collected) -> None:
-        """Remember when rows with ids were changed last."""
-        timed = [one for one in wrong if one.id and one.updated_at is not None]
-        had = self._ownership.rows_of(one.id for one in timed)
+        """Remember what rows with ids were when they were read last."""
+        named = [one for one in wrong if one.id]
+        had = self._ownership.rows_of(one.id for one in named)
         had |= self._ownership.written_rows(done.batch)
-        for one in timed:
-            last = had.get(one.id, RowKey(b"", -(1 << 62)))
-            assert one.updated_at is not None
-            if one.updated_at > last.updated_at:
-                now = had[one.id] = replace(last, updated_at=one.updated_at)
+        for one in named:
+            last = had.get(one.id, _UNKNOWN)
+            at = last.updated_at if one.updated_at is None else one.updated_at
+            if at < last.updated_at:
+                continue  # read again, behind a later version
+            version = b"" if one.fault.reason in AMBIGUOUS else done.marks[id(one.row)][:VERSION]
+            now = had[one.id] = RowKey(last.key, at, version)
+            if now != last:
                 done.batch.tables.append(self._ownership.write_row(one.id, now))
 
     def _mark(self, one: Wrong) -> bytes:

@@ -13,6 +13,8 @@ from connectors.source import Fault, Row
 
 _TWO_KEYS = Fault("duplicate_row_id", "", "give every row an id of its own")
 _TWO_ROWS = Fault("duplicate_key", "", "keep one row of this key, or date the change")
+AMBIGUOUS = frozenset({_TWO_KEYS.reason, _TWO_ROWS.reason})
+"""Reasons of rows that nothing is wrong with but that there are two."""
 
 
 @dataclass(frozen=True, slots=True)

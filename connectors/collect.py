@@ -23,11 +23,17 @@ from connectors.aside import Aside, Wrong
 from connectors.candidates import Candidate, Contest, contest
 from connectors.collected import Collected, Met
 from connectors.convert import Converter
-from connectors.ownership import Owned, Ownership, RowKey
+from connectors.ownership import VERSION, Owned, Ownership, RowKey
 from connectors.source import Fault, Row, Whole
 
 _APPENDED, _DELETED, _UNCHANGED, _OUTDATED = "appended", "deleted", "unchanged", "outdated"
 """What may become of a row; names of `Counts`."""
+
+_GONE = b"deleted\0"
+"""What a deleted row is as a version."""
+
+_NEVER = 1 << 62
+"""Before all times, in ms, with a minus."""
 
 _FUTURE = timedelta(days=1)
 """A row that says it was changed later than this from now is mistyped."""
@@ -93,7 +99,7 @@ class Collector:
             self.met.keys.update(one.key for one in candidates)
         found = contest(candidates)
         if fills:
-            found.winners = self._not_live(found.winners)
+            found.winners = self._filling(found.winners)
         done.counts.duplicates += found.duplicates
         done.wrong += found.wrong
         self._append(found, origin, whole, done)
@@ -101,14 +107,26 @@ class Collector:
         self._aside.put(wrong, done, origin, self.met if whole is not None else None)
         return done
 
-    def _not_live(self, winners: list[Candidate]) -> list[Candidate]:
+    def _filling(self, winners: list[Candidate]) -> list[Candidate]:
+        """Those whose key is not live, or by something older."""
         owners = self._ownership.of(one.key for one in winners)
-        live = {key for key, owned in owners.items() if owned.hash is not None}
-        return [one for one in winners if one.key not in live]
+        live = {key: one.updated_at for key, one in owners.items() if one.hash is not None}
+        return [one for one in winners if one.updated_at > live.get(one.key, -_NEVER)]
+
+    def row_key(self, row_id: str) -> RowKey | None:
+        """What is known of the row with that id."""
+        mark = self._mark(row_id)
+        return self._ownership.rows_of([mark]).get(mark)
 
     def keys(self, rows: Iterable[Row]) -> set[bytes]:
-        """The keys of rows, as far as they can be read."""
-        return set(filter(None, map(self._key_of, rows)))
+        """The keys of rows, as far as they can be read; else, by its id, the row's last."""
+        keys, unread = set[bytes](), list[bytes]()
+        for row in rows:
+            if key := self._key_of(row):
+                keys.add(key)
+            elif row.id:
+                unread.append(self._mark(row.id))
+        return keys | {last.key for last in self._ownership.rows_of(unread).values() if last.key}
 
     def _candidate(self, row: Row) -> Candidate | Fault:
         if row.fault is not None:
@@ -205,7 +223,7 @@ class Collector:
     ) -> bytes:
         """Note the key that a row has; the key that is live because of it and that it no
         longer has, being elsewhere or deleted. Empty where there is none."""
-        now = RowKey(one.key, one.updated_at)
+        now = RowKey(one.key, one.updated_at, (one.hash or _GONE)[:VERSION])
         if last != now:
             done.batch.tables.append(self._ownership.write_row(one.id, now))
         key = last.key if last else one.key

@@ -1,10 +1,11 @@
 """Which dropped files are to be read, and in what order.
 
-Law: a file is taken once, by content; one that is still being written waits. `X.更正.csv`
-(`X.corrected.csv`, and with a number the next ones) replaces `X.csv`; of a file and its
-corrections the last counts. What comes under a corrected name afterwards is told, not read.
-Where every file is the whole, the last by name counts and those before it do not; one that
-was replaced already does not come back because its successor is gone.
+Law: a file is taken once, by content, a correction by name and content; one that is still
+being written waits. `X.更正.csv` (`X.corrected.csv`, and with a number the next ones) replaces
+`X.csv`; of a file and its corrections the last counts, and those before it never again. What
+comes under a corrected name afterwards is told, not read. Where every file is the whole, the
+last by name counts and those before it do not; one that was replaced already does not come
+back because its successor is gone. Numbers in names count as people count: 9 is before 10.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import re
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from broker.errors import SourceError
 from connectors.mapping import Mapping
@@ -26,30 +28,39 @@ _CORRECTED = re.compile(r"(?P<stem>.+)[.\-_](?:更正|corrected)(?P<number>[0-9]
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A file to read. `name` is its own, or of the file that it `replaces`. `covers` are the
-    digests of the files that it stands for; `others` may give what it takes away. `late` is the
-    name to give to one that came when its name was corrected already. `done` are the lines
-    behind us on a second start."""
+    """A file to read. `name` is its own, or of the file that it `replaces`; `digest` is what it
+    is known by. `covers` is what stands no more once it is taken. `late` is the name to give to
+    one that came when its name was corrected already. `done` are the lines behind us on a
+    second start."""
 
     path: Path
     digest: str
     name: str
     replaces: bool
-    covers: tuple[str, ...] = ()
-    others: tuple["Drop", ...] = ()
+    covers: tuple["Drop", ...] = ()
     late: str = ""
     encoding: str = ""
     done: int = 0
 
+    @property
+    def mark(self) -> str:
+        """What it is known by once it stands no more: the same content may come anew under
+        another name."""
+        return f"{self.digest}.{_short(self.name)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What was taken: digests of files, of their names, of the one being read and its lines."""
+    """What was read: digests of files, the names that were taken, the marks of those that a
+    correction covers, the file being read and its lines. `fills`: something was taken away that
+    other files may give."""
 
     taken: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
     reading: str = ""
     line: int = 0
+    fills: bool = False
 
     def write(self) -> bytes:
         """As the runner keeps it."""
@@ -58,17 +69,20 @@ class Position:
     @classmethod
     def read(cls, position: bytes | None) -> "Position":
         """From what the runner kept; the beginning where that is nothing."""
-        kept = json.loads(position) if position else {}
-        lists = {key: tuple(kept.get(key, ())) for key in ("taken", "names")}
-        return cls(**lists, reading=kept.get("reading", ""), line=kept.get("line", 0))
+        kept: dict[str, Any] = json.loads(position) if position else {}
+        lists = {key: tuple(kept.get(key, ())) for key in ("taken", "names", "covered")}
+        return cls(**{**kept, **lists})
 
     def after(self, drop: Drop) -> "Position":
-        """With that file taken, and those to be read again behind it not."""
-        settled = (*drop.covers, drop.digest)
-        again = {*settled, *(one.digest for one in drop.others)}
-        taken = tuple(one for one in self.taken if one not in again)
-        names = tuple(one for one in self.names if one != _short(drop.name))
-        return Position((*taken, *settled), (*names, _short(drop.name)))
+        """With that file taken."""
+        gone = {drop.digest, *(one.digest for one in drop.covers)}
+        marks = [one.mark for one in drop.covers]
+        return Position(
+            taken=(*(one for one in self.taken if one not in gone), drop.digest),
+            names=(*(one for one in self.names if one != _short(drop.name)), _short(drop.name)),
+            covered=(*(one for one in self.covered if one not in marks), *marks),
+            fills=self.fills or drop.replaces,
+        )
 
 
 class Folder:
@@ -81,38 +95,49 @@ class Folder:
 
     def new(self, position: Position, again: bool = False) -> list[Drop]:
         """The files to read, in the order of their names; `again`: those that were read too."""
-        paths = self._finished()
         if self._mapping.full:
-            return [drop for path in paths[-1:] for drop in self._newest(path, position, again)]
-        by_name: dict[str, list[Drop]] = {}
-        for path in paths:
-            name, number = _corrects(path)
-            drop = Drop(path, self._digest(path), self._name(path, name), number > 0)
-            by_name.setdefault(drop.name, []).append(drop)
-        last = [some[-1] for some in by_name.values()]
-        taken = [drop for drop in last if drop.digest in position.taken]
+            newest = self._finished()[-1:]
+            return [drop for path in newest for drop in self._newest(path, position, again)]
         found = []
-        for *before, drop in by_name.values():
-            late = [
-                replace(one, late=_next_name(drop.path))
-                for one in before
-                if drop in taken and one.digest not in position.taken
-            ]
-            if drop.replaces:
-                covers = {one.digest for one in before} - {one.digest for one in late}
-                others = tuple(one for one in taken if one is not drop)
-                drop = replace(drop, covers=tuple(sorted(covers)), others=others)
-            if again or drop.digest not in position.taken:
-                found.append(drop)
-            found += late
+        for *before, drop in self._by_name():
+            left = [one for one in before if one.mark not in position.covered]
+            late = [one for one in left if one.digest not in position.taken]
+            if drop.digest not in position.taken:
+                late = []  # it corrects whatever is there now
+            covers = tuple(one for one in before if one not in late)
+            if drop.mark not in position.covered and (again or drop.digest not in position.taken):
+                found.append(replace(drop, covers=covers))
+            found += (replace(one, late=_next_name(drop.path)) for one in late)
         return found
+
+    def current(self, position: Position) -> list[Drop]:
+        """The files that stand: read, and not covered."""
+        last = [some[-1] for some in self._by_name()]
+        return [
+            drop
+            for drop in last
+            if drop.digest in position.taken and drop.mark not in position.covered
+        ]
+
+    def _by_name(self) -> list[list[Drop]]:
+        """Every file with its corrections, the last of them at the end."""
+        by_name: dict[str, list[Drop]] = {}
+        for path in self._finished():
+            name, number = _corrects(path)
+            digest = self._digest(path)
+            if number:
+                digest = f"{digest}.{_short(path.name)}"
+            drop = Drop(path, digest, self._name(path, name), number > 0)
+            by_name.setdefault(drop.name, []).append(drop)
+        return list(by_name.values())
 
     def _newest(self, path: Path, position: Position, again: bool) -> list[Drop]:
         """The newest of the files that are each the whole, unless it is the one read last."""
         drop = Drop(path, self._digest(path), self._name(path, path.name), replaces=False)
-        if position.taken[-1:] == (drop.digest,):
+        name = _short(drop.name)
+        if (position.taken[-1:], position.names[-1:]) == ((drop.digest,), (name,)):
             return [drop] if again else []
-        if drop.digest in position.taken and _short(drop.name) in position.names[:-1]:
+        if drop.digest in position.taken and name in position.names[:-1]:
             raise SourceError(
                 "the newest file is one that another has replaced, which is gone",
                 where=shown_name(path),
@@ -148,7 +173,7 @@ class Folder:
                 and path.suffix.lower() not in _UNFINISHED
                 and now - path.stat().st_mtime >= self._settle
             ),
-            key=lambda path: (path.parent, *_corrects(path)),
+            key=lambda path: (path.parent, _counted(_corrects(path)[0]), _corrects(path)[1]),
         )
 
 
@@ -169,6 +194,12 @@ def _corrects(path: Path) -> tuple[str, int]:
     if found is None:
         return path.name, 0
     return f"{found['stem']}{path.suffix}", int(found["number"] or 1)
+
+
+def _counted(name: str) -> list[tuple[int, str]]:
+    """A name as people order it: by the value of the numbers in it."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(one), "") if one.isdigit() and one.isascii() else (-1, one) for one in parts]
 
 
 def _next_name(path: Path) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Mapping as Map
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +84,29 @@ class CsvDrops:
                 for batch in self._take(drop, position, limit):
                     yield batch
                     position = Position.read(batch.position)
-                for other in drop.others if drop.digest in position.taken else ():
-                    for batch in self._take(other, position, limit):
-                        if batch.whole is None or not batch.whole.ahead:
-                            yield replace(batch, whole=None, fills=True)
-                        position = Position.read(batch.position)
+            if position.fills:
+                yield from self._fill(position, limit)
+
+    def _fill(self, position: Position, limit: int) -> Iterator[RowBatch]:
+        """What corrections took away and files that stand give; in one pass behind them all."""
+        for drop in self._folder.current(position):
+            try:
+                rows = self._rows(replace(drop, encoding=self._encoding(drop.path)))
+                while part := [row for row, _ in islice(rows, limit)]:
+                    yield RowBatch(part, position.write(), drop.name, fills=True)
+            except SourceError:
+                mend = "drop it again with the columns as they are now"
+                row = _whole_file(drop.path, "not_read_again", mend)
+                yield RowBatch([row], position.write(), drop.name)
+        yield RowBatch([], replace(position, fills=False).write())
 
     def _take(self, drop: Drop, position: Position, limit: int) -> Iterator[RowBatch]:
         """The batches of one file."""
         path = drop.path
         if path.stat().st_size == 0:
             row = _whole_file(path, "empty_file", "drop the file again, with its header")
-            yield RowBatch([row], position.after(drop).write())
+            after = position if self._mapping.full else position.after(drop)
+            yield RowBatch([row], after.write())
         elif drop.late:
             mend = f"does it replace? Name it {drop.late}; does it add? Give it another name"
             row = _whole_file(path, "corrected_already", mend)

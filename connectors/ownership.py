@@ -16,7 +16,7 @@ from broker.model import Dataset
 _ENTRY = struct.Struct(">qB16s")
 _TIME = struct.Struct(">q")
 _GONE = b"\0" * 16
-_ORIGIN = 8
+VERSION = 8
 _ROW = 16
 _PAGE = 5_000
 
@@ -34,6 +34,11 @@ class Owned:
     hash: bytes | None
     origin: bytes = b""
     row: bytes = b""
+
+    def is_like(self, other: "Owned | None") -> bool:
+        """Whether the key stands as the other says, whatever it came with."""
+        mine = (self.source, self.updated_at, self.hash)
+        return other is not None and mine == (other.source, other.updated_at, other.hash)
 
     def pack(self) -> bytes:
         """As stored."""
@@ -55,20 +60,30 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class RowKey:
-    """The key that a row had when it was read last, and its `updated_at` (ms) then."""
+    """The key that a row had when it was last right, its `updated_at` (ms) when it was read
+    last, and what it was then: a part of the hash of a record, of the mark of a wrong row;
+    empty where two rows were it."""
 
     key: bytes
     updated_at: int
+    version: bytes
 
     def pack(self) -> bytes:
         """As stored."""
-        return _TIME.pack(self.updated_at) + self.key
+        version = self.version[:VERSION]
+        return _TIME.pack(self.updated_at) + bytes([len(version)]) + version + self.key
 
     @classmethod
     def unpack(cls, stored: bytes) -> "RowKey":
         """From its stored form."""
         (updated_at,) = _TIME.unpack_from(stored)
-        return cls(stored[_TIME.size :], updated_at)
+        begin = _TIME.size + 1
+        end = begin + stored[_TIME.size]
+        return cls(stored[end:], updated_at, stored[begin:end])
+
+    def is_version(self, mark: bytes) -> bool:
+        """Whether the row was, when it was read last, what has that hash or mark."""
+        return self.version in (b"", mark[:VERSION])
 
 
 class Ownership:

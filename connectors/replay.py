@@ -1,8 +1,8 @@
 """Replay: rows that were set aside are collected again, once what was wrong is mended.
 
 Law: a row is taken only where its key is as it was when the row was set aside, or, where it
-has an id, where no later version of that row was read; else a later version stands, and the
-entry has nothing more to say. Where another source has the key and deleted it since, the
+has an id, where no other version of that row was read since; else a later version stands, and
+the entry has nothing more to say. Where another source has the key and deleted it since, the
 entry waits until its own source is read again. What is still wrong stays in quarantine.
 """
 
@@ -16,13 +16,13 @@ from broker.errors import PositionMoved, SealError
 from broker.log.interface import Append, Batch, Log, Stored
 from broker.model import Dataset
 from broker.pseudonym import keyed_hash
-from broker.quarantine import Quarantine, Quarantined
+from broker.quarantine import Quarantine, Quarantined, WayBack
 from broker.seal import Sealer
 from broker.telemetry import Event, RowsReplayed
 from connectors.cells import unpack
 from connectors.collect import Collector
 from connectors.mapping import Mapping as SourceMapping
-from connectors.ownership import Ownership
+from connectors.ownership import Owned, Ownership, RowKey
 from connectors.runner import Turn
 from connectors.source import Row
 
@@ -122,6 +122,7 @@ class Replay:
     ) -> None:
         """Rows of a source."""
         owners = self._ownership.of(entry.back.key for _, entry in some if entry.back.key)
+        collector = way.collector()
         found: dict[int, tuple[Row, Stored, Quarantined]] = {}
         for stored, entry in some:
             back = entry.back
@@ -137,8 +138,7 @@ class Replay:
                 report.lost += 1  # the mapping has other columns now
                 continue
             deleted, row_id = mapping.is_deleted(cells), mapping.id_of(cells)
-            changed = back.key and (owned.pack() if owned else b"") != back.seen
-            if changed and not row_id:
+            if self._is_past(back, owned, collector.row_key(row_id) if row_id else None):
                 report.overtaken += 1
                 self._quarantine.take_out(stored.key, entry, batch)
                 continue
@@ -146,7 +146,7 @@ class Replay:
             row = Row(place, cells, entry.raw, deleted, id=row_id, origin=back.origin)
             found[id(row)] = row, stored, entry
         # in one batch, whatever they came with, so that of two versions the later stands
-        done = way.collector().collect([row for row, _, _ in found.values()])
+        done = collector.collect([row for row, _, _ in found.values()])
         batch.add(done.batch)
         past = done.counts.outdated + done.counts.duplicates
         report.overtaken += past
@@ -159,6 +159,14 @@ class Replay:
             report.wrong += number in done.marks
             report.collected += number not in done.marks
             self._quarantine.take_out(stored.key, entry, batch)
+
+    @staticmethod
+    def _is_past(back: WayBack, owned: Owned | None, row: RowKey | None) -> bool:
+        """Whether something came after: of the row, where it has an id; else of its key."""
+        if row is not None:
+            return not row.is_version(back.mark)
+        seen = Owned.unpack(back.seen) if back.seen else None
+        return bool(back.key) and not (owned.is_like(seen) if owned else seen is None)
 
     def _records(
         self, some: list[tuple[Stored, Quarantined]], batch: Batch, report: Replayed

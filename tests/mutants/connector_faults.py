@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 COMPARISON = "tests/unit/test_comparison.py"
+DROPS = "tests/unit/test_drops.py"
 ROWS = "tests/unit/test_row_ids.py"
 REPLAY = "tests/unit/test_replay.py"
 
@@ -113,28 +114,28 @@ CONNECTORS = (
         "what was allowed to be deleted stays",
     ),
     Fault(
-        f"{COMPARISON}::test_a_whole_file_that_lacks_too_much_is_not_taken",
+        f"{DROPS}::test_a_whole_file_that_lacks_too_much_is_not_taken",
         "connectors/files.py",
         "            yield from self._ahead(drop, position, whole, limit)\n",
         "",
         "a file that is refused has landed half",
     ),
     Fault(
-        f"{COMPARISON}::test_the_newest_whole_file_is_taken_away",
+        f"{DROPS}::test_the_newest_whole_file_is_taken_away",
         "connectors/drops.py",
         "        if drop.digest in position.taken and _short(drop.name) in position.names[:-1]:\n",
         "        if False:\n",
         "the file before the newest becomes the whole again",
     ),
     Fault(
-        f"{COMPARISON}::test_a_file_under_the_name_of_one_that_was_corrected[True]",
+        f"{DROPS}::test_a_file_under_the_name_of_one_that_was_corrected[True]",
         "connectors/drops.py",
         "                if drop in taken and one.digest not in position.taken\n",
         "                if not drop\n",
         "a file under a corrected name is never read, and nobody is told",
     ),
     Fault(
-        f"{COMPARISON}::test_a_correction_leaves_what_another_file_gives[False-False]",
+        f"{DROPS}::test_a_correction_leaves_what_another_file_gives[False-False]",
         "connectors/drops.py",
         "covers=tuple(sorted(covers)), others=others)",
         "covers=tuple(sorted(covers)))",

@@ -122,6 +122,42 @@ def test_a_key_that_its_other_source_deleted_waits_for_its_own(
     assert replayed(broker)["wrong"] == 1 and len(entries(broker, DATASET)) == 1
 
 
+@pytest.mark.parametrize("ids", [False, True])
+@pytest.mark.parametrize("what", ["deleted", "mended", "another key"])
+def test_what_came_since_at_the_same_time_of_change(tmp_path: Path, ids: bool, what: str) -> None:
+    """A source that dates by the day."""
+    city.use_mapping(tmp_path)
+    if ids:
+        codes(tmp_path, "  cursor: gxsj", "  cursor: gxsj\n  row_id: bz")
+        codes(tmp_path, "ignore: [bz]", "ignore: []")
+    path = city.county(tmp_path, "371502")
+    day = {"bz": "r1", "gxsj": NOW.strftime("%Y-%m-%d 00:00:00")}
+    with city.city(tmp_path) as broker:
+        city.put(path, city.resident(1, NOW, xb="男", **day))
+        city.collect(broker)
+        with sqlite3.connect(path) as db:
+            db.execute("DELETE FROM t_rkxx")
+        number = 101 if what == "another key" else 1
+        later = {"zxbz": "1"} if what == "deleted" else {"xm": "新"}
+        city.put(path, city.resident(number, NOW, **day, **later))
+        city.collect(broker)
+        codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+        report = replayed(broker)
+        if ids or what != "another key":  # without an id nobody can tell that it was that row
+            assert (report["collected"], report["overtaken"]) == (0, 1)
+            assert live(broker, DATASET) == (what != "deleted")
+
+
+def test_what_another_file_only_repeats_has_not_changed(broker: Broker, tmp_path: Path) -> None:
+    city.use_mapping(tmp_path, "mz_subsistence_allowance")
+    newer = line(1, 致困原因="因故", 月保障金="777.00", 更新时间="2026/02/05 10:00")
+    for name, row in (("a.csv", line(1)), ("b.csv", newer), ("c.csv", line(1))):
+        drop(tmp_path, "\r\n".join((HEADER, row, line(7 + ord(name[0])), "")), name)
+        city.collect(broker, ALLOWANCE)
+    codes(tmp_path, "因病: ", "因故: illness, 因病: ", "mz_subsistence_allowance")
+    assert replayed(broker, ALLOWANCE)["collected"] == 1
+
+
 def test_two_rows_of_one_key_are_not_decided_by_a_replay(broker: Broker, tmp_path: Path) -> None:
     with sqlite3.connect(city.county(tmp_path, "371502")) as db:
         for name in ("甲", "乙"):

@@ -10,7 +10,7 @@ from broker.bootstrap import Broker
 from broker.projection.avro import Codec
 from tests import city, recompute
 from tests.faults.bad import NOW, entries, live
-from tests.unit.test_comparison import change_mapping, run
+from tests.unit.test_comparison import change_mapping, run, use_key_diff
 
 DATASET = "ga.resident_base"
 TOPIC = "collected.ga.resident_base"
@@ -176,6 +176,26 @@ def test_a_row_that_loses_its_new_key_leaves_nothing_under_the_old(
         run(broker, limit=limit)
         run(broker, limit=limit, again=True)
         assert held(broker) == {RIGHT: "名a"}, "the other row is still there"
+
+
+def test_a_row_whose_key_cannot_be_read_keeps_its_last_good_version(tmp_path: Path) -> None:
+    schemas = use_key_diff(
+        tmp_path,
+        "ga/resident_base.avsc",
+        "ga_resident_base",
+        ("deletes: soft_delete", "deletes: key_diff"),
+        ('soft_delete: {column: zxbz, values: ["1"]}\n', ""),
+        ("ignore: [bz]", "ignore: [zxbz]"),
+        ("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"),
+    )
+    path = city.county(tmp_path, "371502")
+    put(path, *(row(number, f"r{number}", 0) for number in range(1, 6)))
+    with city.city(tmp_path, schemas=schemas) as broker:
+        run(broker)
+        put(path, row(3, "r3", 5) | {"gmsfhm": "不明"})
+        report = run(broker, again=True)
+        assert (report.counts.quarantined, report.counts.deleted) == (1, 0)
+        assert live(broker, DATASET) == 5
 
 
 def test_a_row_goes_on_to_a_key_and_its_older_version_is_replayed(tmp_path: Path) -> None:
