@@ -36,6 +36,8 @@ _SOURCE_KEYS = {
 _MODES = ("soft_delete", "key_diff", "none")
 _COMPARE = timedelta(days=1)
 _DATED = ("date", "timestamp-millis")
+_SORTING = ("YmdHMSf", "YjHMSf", "ymdHMSf")
+"""The parts of a time, from the largest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +169,24 @@ class _Reader:
         shared |= {
             "table": self._text(source, "table"),
             "cursor": cursor,
-            "cursor_format": str(source.get("cursor_format") or ""),
+            "cursor_format": self._cursor_format(source),
             "compare": self._compare(source),
         }
         shared |= {"folder": self._folder, "pattern": str(source.get("files") or "")}
         return [Mapping(**shared, name=name, url=url) for name, url in self._databases(source)]
+
+    def _cursor_format(self, source: Any) -> str:
+        """How the cursor is written; text that is compared must sort as the times do."""
+        form = str(source.get("cursor_format") or "")
+        parts = "".join(re.findall("%(.)", form.replace("%%", "")))
+        if not any(order.startswith(parts) for order in _SORTING):
+            raise self._wrong(
+                f"times written as {form} do not sort",
+                "year, month, day, hour, minute, second in that order, in digits",
+                source,
+                "cursor_format",
+            )
+        return form
 
     def _databases(self, source: Any) -> list[tuple[str, str]]:
         name = self._text(source, "name")

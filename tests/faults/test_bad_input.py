@@ -45,6 +45,9 @@ def test_a_mapping_that_names_a_column_twice(tmp_path: Path) -> None:
         ("dataset: ga.resident_base", "dataset: ga.nothing", "no dataset 'ga.nothing'"),
         ("ignore:", "ignored:", "unknown word 'ignored'"),
         ("  xm: name", "  xm:\tname", "a tab"),
+        ("%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "do not sort"),
+        ("%Y-%m-%d %H:%M:%S", "%Y-%d-%m", "do not sort"),
+        ("%Y-%m-%d %H:%M:%S", "%Y年%B", "do not sort"),
     ],
 )
 def test_a_wrong_mapping_names_file_and_line(tmp_path: Path, old: str, new: str, says: str) -> None:
