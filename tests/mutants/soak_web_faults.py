@@ -293,7 +293,7 @@ SOAK_WEB = (
         f"{HTTP}::test_every_pull_is_recorded_and_stays",
         "broker/store/migrations/versions/v0004_pulls.py",
         "WHERE sequence = NEW.sequence)",
-        "WHERE sequence = -NEW.sequence)",
+        "WHERE sequence = NEW.sequence AND 0)",
         "what left can be replaced in the record",
     ),
     Fault(
