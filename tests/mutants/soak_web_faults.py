@@ -195,7 +195,7 @@ SOAK_WEB = (
         f"{LEAKS}::test_no_later_message_shows_a_value",
         "connectors/names.py",
         '        unknown = [f"{len(unknown)} columns"]\n',
-        "        unknown = [name for name in found if name not in expected]\n",
+        '        unknown = [f"column {name}" for name in found if name not in expected]\n',
         "what stands where a header should be is shown",
     ),
     Fault(
