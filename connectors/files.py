@@ -205,10 +205,12 @@ class CsvDrops:
         names = [cell.strip() for cell in line.cells]
         difference = _MEND.get(line.fault) or column_difference(names, self._mapping.expected)
         if difference:
+            none = not set(names) & set(self._mapping.expected)
+            encoding = "is it in another encoding than source.encoding says? " if none else ""
             raise SourceError(
                 f"the header differs from the mapping: {difference}",
                 where=f"{name}:{line.number}",
-                mend=f"mend the file, or {self._mapping.file}; "
+                mend=f"{encoding}mend the file, or {self._mapping.file}; "
                 "nothing of it, nor of the files after it, was taken",
             )
         return names

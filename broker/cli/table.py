@@ -1,7 +1,7 @@
 """A table that fits the terminal.
 
 Law: nothing is folded inside a word, id or time. Where the columns do not fit, those that can be
-spared go first; where they still do not, each row is told line by line.
+spared go first, and are named; where they still do not, each row is told line by line.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,14 +24,17 @@ def print_table(
 ) -> None:
     """Print rows under their heads; `spare` are the columns that can be spared, the first to go
     last."""
-    kept = list(range(len(heads)))
+    kept, away = list(range(len(heads))), list[str]()
     for column in [*reversed(list(spare)), -1]:
         widths = [_width(heads[one], [row[one] for row in rows]) for one in kept]
         if _needed(widths) <= console.width:
             _print_whole(console, heads, rows, kept, title)
+            if away:
+                console.print(Text(f"+ {', '.join(away)}: --json", "dim"))
             return
         if column >= 0:
             kept.remove(column)
+            away.insert(0, heads[column])
     _print_lines(console, heads, rows, title)
 
 

@@ -278,7 +278,7 @@ def test_fifty_consumers_each_revoked_while_it_streams(web: Served) -> None:
     threads = [threading.Thread(target=loop, args=(number,)) for number in range(50)]
     for thread in threads:
         thread.start()
-    until(lambda: len(last) == 50, 30)
+    until(lambda: len(last) == 50, 90)
     for number, one in enumerate(outcomes):
         web.broker.sharing.revoke(one.grant.id, "r")
         ended[number] = time.monotonic()

@@ -170,7 +170,8 @@ def test_a_second_controller_takes_over_within_two_seconds(tmp_path: Path) -> No
 
 
 def stop_with_a_batch(relay: "subprocess.Popen[str]", log: Path) -> None:
-    """SIGSTOP at some point of its work, but in no transaction: it has a batch in its hands."""
+    """SIGSTOP at some point of its work, but in no transaction: of large batches it has
+    one in its hands nearly always."""
 
     def is_between() -> bool:
         relay.send_signal(signal.SIGSTOP)
@@ -195,7 +196,7 @@ def test_a_relay_that_was_stopped_lands_nothing_of_a_share_that_closed(tmp_path:
         stays, ends = city.grant(broker, "stays", "sex"), city.grant(broker, "ends", "name")
         assert stays.share and ends.share
         broker.life.provision()
-        with process(tmp_path, "relay", "--follow", SHUQIAO_RELAY_BATCH="20") as relay:
+        with process(tmp_path, "relay", "--follow", SHUQIAO_RELAY_BATCH="200") as relay:
             until(lambda: broker.log.end(ends.share.topic, 0) > 100)
             stop_with_a_batch(relay, tmp_path / "log.db")
             ends_at = (broker.log.end(ends.share.topic, partition) for partition in range(4))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -234,8 +234,18 @@ def test_two_relays_started_at_once(tmp_path: Path, more: tuple[str, ...]) -> No
         one, other = city.grant(broker, "a", "name"), city.grant(broker, "b", "sex")
         assert one.share and other.share
         broker.life.provision()
-        with role(tmp_path, "relay", "", 1, *more), role(tmp_path, "relay", "", 1, *more):
-            until(lambda: broker.life.caught_up(one.share.id if one.share else "") == 4)
+        step = ("read", 2) if more else ("", 1)
+
+        def caught_up() -> bool:
+            return broker.life.caught_up(one.share.id if one.share else "") == 4
+
+        with ExitStack() as both:
+            first = both.enter_context(role(tmp_path, "relay", *step, *more))
+            if more:  # it has a batch in its hands while the other does all of the work
+                until(lambda: has_stopped(first))
+            both.enter_context(role(tmp_path, "relay", "", 1, *more))
+            until(caught_up)
+            first.send_signal(signal.SIGCONT)
             change(tmp_path, 1, range(3), xm="新")
             city.collect(broker, limit=1_000)
             until(lambda: ends(broker, other.share.topic if other.share else "") >= 203)
