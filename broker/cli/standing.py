@@ -45,7 +45,7 @@ def status() -> None:
         [
             ("来源", "source"), ("状态", "state"), ("待读行", "behind"),
             ("最近一行", "last row"), ("最近成功", "last success"), ("读取行", "rows"),
-            ("隔离", "set aside"), ("旧版本在用", "stale"), ("数据集", "dataset"),
+            ("累计隔离", "ever set aside"), ("旧版本在用", "stale"), ("数据集", "dataset"),
         ],
         [
             (
@@ -61,7 +61,7 @@ def status() -> None:
             )
             for dataset, one in found
         ],
-        spare=("last success", "dataset", "stale"),
+        spare=("stale", "last success", "dataset"),
     )  # fmt: skip
     for dataset, one in found:
         if one.reason:
