@@ -52,14 +52,17 @@ _LACKING_MADE = f"""            db.execute(
                 "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, 4)", (name,)
             )
 {_LACKING}"""
-_COMMIT = """            for move in batch.positions:
+_WRITING = "        with self._writing() as db:\n"
+_COMMIT = f"""{_WRITING}            for move in batch.positions:
                 row = db.execute("SELECT value FROM position WHERE name=?", (move.name,)).fetchone()
 """
-_COMMIT_ANYHOW = f"""            for one in batch.appends:
+# slowly, so that the moment between reading and committing is met
+_COMMIT_ANYHOW = f"""        time.sleep(0.05)
+{_WRITING}            for one in batch.appends:
                 db.execute(
                     "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, 4)", (one.topic,)
                 )
-{_COMMIT}                row = row or (move.expected,)
+{_COMMIT.removeprefix(_WRITING)}                row = row or (move.expected,)
 """
 _CLOSED = """        if not self._log.wiped(within):
             return []  # an older state is still read, or it takes too long: tried again
