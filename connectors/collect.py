@@ -103,6 +103,7 @@ class Collector:
         done.counts.duplicates += found.duplicates
         done.wrong += found.wrong
         self._append(found, origin, whole, done)
+        done.overtaken = found.duplicates + done.counts.outdated
         wrong = [self._wrong(row, fault) for row, fault in done.wrong]
         self._aside.put(wrong, done, origin, self.met if whole is not None else None)
         return done

@@ -44,12 +44,14 @@ class Counts:
 class Collected:
     """A batch to commit (without the position), what became of the rows, and the wrong ones.
 
-    `marks`: what a wrong row is known by in quarantine, by its `id()`.
+    `overtaken`: how many good rows another stands before. `marks`: what a wrong row is known by
+    in quarantine, by its `id()`.
     """
 
     batch: Batch = field(default_factory=Batch)
     counts: Counts = field(default_factory=Counts)
     wrong: list[tuple[Row, Fault]] = field(default_factory=list)
+    overtaken: int = 0
     marks: dict[int, bytes] = field(default_factory=dict)
 
 

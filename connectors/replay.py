@@ -148,9 +148,8 @@ class Replay:
         # in one batch, whatever they came with, so that of two versions the later stands
         done = collector.collect([row for row, _, _ in found.values()])
         batch.add(done.batch)
-        past = done.counts.outdated + done.counts.duplicates
-        report.overtaken += past
-        report.collected -= past
+        report.overtaken += done.overtaken
+        report.collected -= done.overtaken
         for number, (_, stored, entry) in found.items():
             if done.marks.get(number) == entry.back.mark:
                 report.wrong += 1
