@@ -229,7 +229,8 @@ class AccessDenied(Event):
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed(Event):
-    """A request ended with an error nobody foresaw; `error` is its kind."""
+    """A request, or a look at the rights of open streams, ended with an error nobody foresaw;
+    `error` is its kind."""
 
     METRIC: ClassVar[str] = "shuqiao_failed_requests"
     HELP: ClassVar[str] = "requests that ended with an unforeseen error"
