@@ -174,7 +174,8 @@ class RoleStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoleFailed(Event):
-    """A role ended with an error; it is started again unless its files were replaced."""
+    """A role, or its work on one dataset, ended with an error; it is tried again, unless its
+    files were replaced."""
 
     METRIC: ClassVar[str] = "shuqiao_role_failures"
     HELP: ClassVar[str] = "runs of a role that ended with an error"
