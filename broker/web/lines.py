@@ -2,7 +2,7 @@
 
 Law: a line ends within two seconds of its right, whatever its client does: asked first,
 then cut with everything that has not left yet. It is open until everything has left. A line
-that cannot be judged (the store is away, or whatever else) is ended as well. A client that takes nothing for
+that cannot be judged (whatever the reason) is ended as well. A client that takes nothing for
 `PATIENCE` seconds, or asks nothing after it has connected or was answered, is cut.
 """
 
