@@ -5,6 +5,7 @@ Law: a mapping file that is wrong stops what it maps, and nothing else.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,14 @@ from connectors.standing import Standing, Standings
 from connectors.status import Statuses
 
 
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What makes a runner, and the mappings that it is made of."""
+
+    mappings: Sequence[Mapping]
+    make: Callable[[], Runner]
+
+
 class Sources(Base):
     """The sources of an installation."""
 
@@ -32,6 +41,7 @@ class Sources(Base):
         """The connectors as a role, for one dataset or for all that have mappings."""
 
         known: dict[tuple[object, ...], list[tuple[str, Callable[[], Runner]]]] = {}
+        kept: dict[str, _Maker] = {}
 
         def runners() -> list[tuple[str, Callable[[], Runner]]]:
             # reading mappings costs more than an idle source: again when one changed, and
@@ -40,32 +50,37 @@ class Sources(Base):
             state = (int(time.monotonic() // 60), *((one, one.stat().st_mtime_ns) for one in files))
             if state not in known:
                 known.clear()
-                known[state] = list(self._makers(files, dataset))
+                # one whose mappings are as they were keeps its runner, and what that remembers
+                found = dict(self._makers(files, dataset))
+                for name, maker in found.items():
+                    if name not in kept or kept[name].mappings != maker.mappings:
+                        kept[name] = maker
+                known[state] = [(name, kept[name].make) for name in found]
             return known[state]
 
         return ConnectRole(
             runners,
             self.hold,
             tell,
+            self.telemetry.emit,
             limit=self.settings.batch,
             pause=self.settings.poll_seconds,
         )
 
-    def _makers(
-        self, files: Sequence[Path], dataset: str
-    ) -> Iterator[tuple[str, Callable[[], Runner]]]:
+    def _makers(self, files: Sequence[Path], dataset: str) -> Iterator[tuple[str, "_Maker"]]:
         """What makes each dataset's runner; a file that is wrong stops what it maps alone."""
         good: list[Path] = []
         for file in files:
             try:
                 self.mappings([file])
             except MappingError:
-                yield file.name, partial(self._refused, file)
+                yield file.name, _Maker([], partial(self._refused, file))
             else:
                 good.append(file)
         mappings = self.mappings(good) if good else []
         for name in sorted({one.dataset for one in mappings if dataset in ("", one.dataset)}):
-            yield name, partial(self.runner, name, mappings)
+            its = [one for one in mappings if one.dataset == name]
+            yield name, _Maker(its, partial(self.runner, name, its))
 
     def _refused(self, file: Path) -> Runner:
         """Say again what is wrong with a mapping file."""

@@ -174,7 +174,8 @@ class RoleStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoleFailed(Event):
-    """A role ended with an error; it is started again unless its files were replaced."""
+    """A role, or its work on one dataset, ended with an error; it is tried again, unless its
+    files were replaced."""
 
     METRIC: ClassVar[str] = "shuqiao_role_failures"
     HELP: ClassVar[str] = "runs of a role that ended with an error"
@@ -229,7 +230,8 @@ class AccessDenied(Event):
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed(Event):
-    """A request ended with an error nobody foresaw; `error` is its kind."""
+    """A request, or a look at the rights of open streams, ended with an error nobody foresaw;
+    `error` is its kind."""
 
     METRIC: ClassVar[str] = "shuqiao_failed_requests"
     HELP: ClassVar[str] = "requests that ended with an unforeseen error"

@@ -1,7 +1,8 @@
 """The connectors as a role: every dataset's sources are read again and again.
 
 Law: of several processes one reads a dataset; the others stand by. A source that cannot
-go on is told and tried again at the next turn.
+go on is told and tried again at the next turn; an unforeseen error of one dataset stops no
+other.
 """
 
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from broker.errors import ShuQiaoError
 from broker.hold import Hold
+from broker.telemetry import Event, RoleFailed
 from connectors.runner import Runner
 
 Tell = Callable[[str], None]
@@ -25,6 +27,7 @@ class ConnectRole:
         runners: Callable[[], Sequence[tuple[str, Callable[[], Runner]]]],
         hold: Callable[[str], Hold],
         tell: Tell,
+        emit: Callable[[Event], None],
         *,
         limit: int,
         pause: float,
@@ -34,6 +37,7 @@ class ConnectRole:
         self._holds: dict[str, Hold] = {}
         self._made: dict[str, tuple[object, Runner]] = {}
         self._tell = tell
+        self._emit = emit
         self._limit = limit
         self._pause = pause
 
@@ -43,16 +47,25 @@ class ConnectRole:
             for dataset, make in self._runners():
                 if stop.is_set():
                     return
-                if dataset not in self._holds:
-                    self._holds[dataset] = self._hold(f"connect.{dataset}")
-                if self._holds[dataset].taken():
-                    self._read(dataset, make, stop)
+                self._turn(dataset, make, stop)
             stop.wait(self._pause)
 
     def close(self) -> None:
         """See `Role`."""
         for hold in self._holds.values():
             hold.release()
+
+    def _turn(self, dataset: str, make: Callable[[], Runner], stop: threading.Event) -> None:
+        """One turn of a dataset, where no other process reads it."""
+        try:
+            if dataset not in self._holds:
+                self._holds[dataset] = self._hold(f"connect.{dataset}")
+            if self._holds[dataset].taken():
+                self._read(dataset, make, stop)
+        except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
+            kind = type(error).__name__
+            self._emit(RoleFailed(role=self.name, error=kind))
+            self._tell(f"{dataset}: an unforeseen {kind}; tried again at the next turn")
 
     def _read(self, dataset: str, make: Callable[[], Runner], stop: threading.Event) -> None:
         """One turn of a dataset; its runner is kept as long as its mappings are."""

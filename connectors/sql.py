@@ -148,7 +148,7 @@ class SqlTable:
         """Rows in the order of (cursor, key), from the overlap window on."""
         upper = self._written(now - self._settle)
         high = position.high
-        last = None if high is None else [self._written(high - self._overlap)]
+        last = None if high is None else [self._written(_earlier(high, self._overlap))]
         group = slice(0, len(self._order))
         while page := self._page(
             connection, self._order, last, limit, group, self._cursor <= upper
@@ -259,9 +259,15 @@ class SqlTable:
 
     def _written(self, moment: datetime) -> Any:
         """A moment as the cursor column writes it, in the source's zone."""
-        local = moment.astimezone(self._mapping.zone)
+        try:
+            local = moment.astimezone(self._mapping.zone)
+        except OverflowError:  # at the beginning of all time
+            local = moment
         form = self._mapping.cursor_format
-        return local.strftime(form) if form else local.replace(tzinfo=None)
+        if not form:
+            return local.replace(tzinfo=None)
+        year = f"{local.year:04}"  # strftime would not fill it up
+        return local.strftime(_DIRECTIVE.sub(lambda one: _filled(one.group(), year), form))
 
     def _read_cursor(self, value: Any) -> datetime | None:
         form = self._mapping.cursor_format
@@ -324,6 +330,18 @@ def _like(form: str) -> str:
     if None in widths:
         return ""
     return _DIRECTIVE.sub(lambda found: "_" * _WIDTHS[found.group()], form)
+
+
+def _filled(directive: str, year: str) -> str:
+    return year if directive == "%Y" else directive
+
+
+def _earlier(moment: datetime, window: timedelta) -> datetime:
+    """So much earlier, but never before the beginning of all time."""
+    try:
+        return moment - window
+    except OverflowError:
+        return datetime.min.replace(tzinfo=moment.tzinfo)
 
 
 def _comparable(column: ColumnElement[Any], item: Item) -> ColumnElement[Any]:

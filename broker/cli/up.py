@@ -1,6 +1,6 @@
 """`shuqiao up`, `serve` and `controller`: roles that go on until they are stopped."""
 
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
@@ -10,7 +10,8 @@ from broker.cli.output import OUTPUT
 from broker.roles import Role, run_roles, stop_on_signals
 from broker.web.role import ServeRole
 
-_REMEMBERED = 50
+_FORGOTTEN = 180.0
+"""Seconds without a trouble after which it is a new one; a role's longest pause is shorter."""
 
 
 def up() -> None:
@@ -64,12 +65,16 @@ def run(broker: Broker, roles: Sequence[Role]) -> None:
 
 
 def told(role: str, zone: tzinfo) -> Callable[[str], None]:
-    """Say what went wrong in a role, once until it changes."""
-    said: deque[str] = deque(maxlen=_REMEMBERED)
+    """Say what goes wrong in a role: once for as long as it goes on, again when it comes back."""
+    heard: dict[str, float] = {}
 
     def say(words: str) -> None:
-        if words not in said:
-            said.append(words)
+        now = time.monotonic()
+        for one in [one for one, at in heard.items() if now - at > _FORGOTTEN]:
+            del heard[one]
+        goes_on = words in heard
+        heard[words] = now
+        if not goes_on:
             line = f"{city_clock(zone)} {role}: {words}"
             OUTPUT.say(line, line, sign="✗")
 

@@ -1,11 +1,15 @@
 """Waking readers: in this process at once, on another process's commit within milliseconds.
 
-Law: nobody polls while nobody waits; one thread polls for all who wait in a process.
+Law: nobody polls while nobody waits; one thread polls for all who wait in a process. A look
+that fails is told to whoever asks next; those who wait then hear of what comes afterwards.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+from broker.errors import ShuQiaoError
 
 POLL = 0.02
 """Seconds between two looks for another process's commit."""
@@ -85,12 +89,14 @@ class Watch:
         while True:
             time.sleep(POLL if time.monotonic() - seen_at < _QUIET else QUIET_POLL)
             with self._condition:
+                self._running = False  # also after an error: who waits next begins anew
                 now = time.monotonic()
                 if self._changes != seen:
                     seen, seen_at = self._changes, now
                 idle_since = None if self._waiting else idle_since or now
                 idle = idle_since is not None and now - idle_since > _LINGER
                 if self._closed or idle:
-                    self._running = False
                     return
-                self._notice()
+                with suppress(ShuQiaoError):  # who waits next looks himself, and is told
+                    self._notice()
+                self._running = True

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from broker.catalog import Catalog
-from broker.errors import PolicyError
+from broker.errors import PolicyError, StoreError
 from broker.policy.load import load_policy
 from broker.policy.model import Policy
 from broker.store.engine import Store
@@ -134,9 +134,16 @@ class Versions:
         return replace(self._loaded[number], as_of=as_of)
 
     def _load(self, content: Content, as_of: date) -> Policy:
-        with tempfile.TemporaryDirectory(prefix="shuqiao-policy-") as place:
-            folders = write_content(content, Path(place))
-            return load_policy(folders, self._catalog, as_of)
+        try:
+            with tempfile.TemporaryDirectory(prefix="shuqiao-policy-") as place:
+                folders = write_content(content, Path(place))
+                return load_policy(folders, self._catalog, as_of)
+        except OSError:
+            raise StoreError(
+                "a policy cannot be laid out in the folder of temporary files",
+                where="TMPDIR",
+                mend="free space there, or name another folder in TMPDIR",
+            ) from None
 
 
 def newest(connection: Connection) -> int:

@@ -2,7 +2,7 @@
 
 Law: a line ends within two seconds of its right, whatever its client does: asked first,
 then cut with everything that has not left yet. It is open until everything has left. A line
-that cannot be judged (the store is away) is ended as well. A client that takes nothing for
+that cannot be judged (whatever the reason) is ended as well. A client that takes nothing for
 `PATIENCE` seconds, or asks nothing after it has connected or was answered, is cut.
 """
 
@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from broker.errors import ShuQiaoError
 from broker.sharing.service import Sharing
-from broker.telemetry import Event, LineEnded
+from broker.telemetry import Event, LineEnded, RequestFailed
 from broker.web.pulse import Pulse
 from broker.web.refusal import away, too_many
 from broker.web.rights import Right, Rights
@@ -104,10 +104,10 @@ class Lines:
     def cut(self, line: Line, reason: str) -> None:
         """End the connection now; what has not left does not leave."""
         key, share = line.right.key, line.right.share
-        self._emit(LineEnded(reason=reason, share=share.id, consumer=key.consumer))
         transport = self._transports.get(line.client)
         if transport is not None:
             drop(transport)
+        self._emit(LineEnded(reason=reason, share=share.id, consumer=key.consumer))
 
     async def left(self, line: Line) -> None:
         """Return when everything has left; `TimeoutError` where the client takes nothing."""
@@ -134,6 +134,7 @@ class Lines:
             if not lines:
                 known, seen = loop.time(), None
                 continue
+            failed: Exception | None = None
             try:
                 look = anyio.to_thread.run_sync(
                     self._over, lines, seen, abandon_on_cancel=True, limiter=own
@@ -141,13 +142,15 @@ class Lines:
                 # one opened meanwhile is judged by its first batch
                 seen, over = await asyncio.wait_for(look, BLIND)
                 known = loop.time()
-            except (ShuQiaoError, TimeoutError):
-                over = lines if loop.time() - known >= BLIND else []
+            except Exception as error:  # noqa: BLE001  whatever it is, the watching goes on
+                failed, over = error, lines if loop.time() - known >= BLIND else []
             for line in over:
                 line.over.set()
                 loop.call_later(GRACE, self._cut_if_open, line)
             if over:
                 self._pulse.beat()
+            if failed is not None and not isinstance(failed, ShuQiaoError | TimeoutError):
+                self._emit(RequestFailed(error=type(failed).__name__))
 
     def protocol(self) -> type[H11Protocol]:
         """The server's protocol, whose connections can be cut."""

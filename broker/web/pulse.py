@@ -1,7 +1,8 @@
 """Waking whoever waits for something new in the log.
 
 Law: one thread waits for all; who is woken looks for himself. Of many commits in quick
-succession only some are told, at most `MOST` a second.
+succession only some are told, at most `MOST` a second. Where the log cannot be looked at,
+that is tried again until it can.
 """
 
 import asyncio
@@ -27,9 +28,13 @@ class Pulse:
 
     def run(self, stop: threading.Event) -> None:
         """Tell of the log's commits until `stop` is set."""
-        seen = self._log.changes()
+        seen = -1  # one beat too many costs nothing
         while not stop.is_set():
-            now = self._log.wait(seen, _LOOK)
+            try:
+                now = self._log.wait(seen, _LOOK)
+            except Exception:  # noqa: BLE001  those who ask the log hear what is wrong
+                stop.wait(_LOOK)
+                continue
             if now != seen:
                 seen = now
                 self._loop.call_soon_threadsafe(self.beat)

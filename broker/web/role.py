@@ -3,7 +3,7 @@
 Law: what it needs (ports, certificate) can be taken before it runs, so that a start without
 it fails; where another process of this installation serves there, this one stands by.
 Stopping ends what is open at once: who waits is told to ask again, and nothing of the rest
-looks whole.
+looks whole. Nothing is served while nobody watches the rights of what is open.
 """
 
 import asyncio
@@ -141,14 +141,18 @@ class ServeRole:
         ended = threading.Event()
         beating = threading.Thread(target=serving.pulse.run, args=(ended,), name="pulse")
         watching = asyncio.ensure_future(serving.lines.watch())
-        _stop_with(stop, server, serving.lines)
+        end = _stop_with(stop, server, serving.lines)
+        watching.add_done_callback(lambda watched: end())
         beating.start()
         try:
             await server.serve([listener])
         finally:
             ended.set()
+            by_itself = watching.done()
             watching.cancel()
             await asyncio.to_thread(beating.join)
+        if by_itself:
+            watching.result()  # its error ends this run
 
     def _serve_metrics(self) -> Callable[[], None]:
         """Serve the metrics on a listener of their own; what ends that."""
@@ -168,8 +172,8 @@ class ServeRole:
         return end
 
 
-def _stop_with(stop: threading.Event, server: Server, lines: Lines) -> None:
-    """Let the server end when `stop` is set; in its loop."""
+def _stop_with(stop: threading.Event, server: Server, lines: Lines) -> Callable[[], None]:
+    """Let the server end when `stop` is set; what ends it at once, in its loop."""
     loop = asyncio.get_running_loop()
 
     def end() -> None:
@@ -182,6 +186,7 @@ def _stop_with(stop: threading.Event, server: Server, lines: Lines) -> None:
             loop.call_soon_threadsafe(end)
 
     threading.Thread(target=wait, name="serve-stop", daemon=True).start()
+    return end
 
 
 def port_hold(port: int) -> str:

@@ -4,10 +4,54 @@ from tests.mutants.faults import Fault
 
 ACCESS = "tests/unit/test_access.py"
 DELIVERY = "tests/unit/test_delivery.py"
+LINES = "tests/unit/test_lines.py"
 SLOW = "tests/faults/test_slow.py::test_a_slow_client_is_cut_with_its_right"
 STREAM = "tests/unit/test_stream.py"
+WATCH = "tests/unit/test_watch.py"
 
 WEB = (
+    Fault(
+        f"{LINES}::test_a_look_that_fails_ends_what_is_open_and_not_the_watching",
+        "broker/web/lines.py",
+        "            except Exception as error:",
+        "            except (ShuQiaoError, TimeoutError) as error:",
+        "after one unforeseen error nobody watches the rights of open lines",
+    ),
+    Fault(
+        f"{LINES}::test_http_without_its_watcher_ends_to_be_run_again",
+        "broker/web/role.py",
+        "        watching.add_done_callback(lambda watched: end())\n",
+        "",
+        "HTTP goes on serving when nobody watches the rights of open lines",
+    ),
+    Fault(
+        f"{LINES}::test_a_serve_role_that_is_closed_gives_its_port_hold_back",
+        "broker/web/role.py",
+        "                stack.callback(hold.release)\n",
+        "",
+        "who stands by takes a port for served that nobody serves",
+    ),
+    Fault(
+        f"{WATCH}::test_the_log_is_watched_again_after_a_look_that_failed",
+        "broker/log/watch.py",
+        "                self._running = False  # also",
+        "                # also",
+        "after one look that failed nobody hears of other processes' commits",
+    ),
+    Fault(
+        f"{WATCH}::test_who_waits_is_woken_after_the_log_was_away",
+        "broker/web/pulse.py",
+        "                stop.wait(_LOOK)\n                continue\n",
+        "                return\n",
+        "after one look that failed no waiting request is woken",
+    ),
+    Fault(
+        f"{DELIVERY}::test_the_right_is_asked_at_each_heartbeat",
+        "broker/web/records_api.py",
+        "                    await run_sync(self.rights.hold, right)\n",
+        "",
+        "a stream without news goes on after its right has ended",
+    ),
     Fault(
         f"{DELIVERY}::test_the_right_is_asked_before_each_piece_of_a_page",
         "broker/web/records_api.py",

@@ -1,6 +1,7 @@
 """What leaves of a share, and when its right is asked."""
 
 import asyncio
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,40 @@ def test_the_right_is_asked_before_each_piece_of_a_page(
     asyncio.run(ask())
     assert [len(piece) for piece in sent] == [100, 100, 100]
     assert fixture.desk.lines.cuts == ["right_ended"]  # type: ignore[attr-defined]
+
+
+def test_the_right_is_asked_at_each_heartbeat(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the lines do: nobody looks at them here."""
+    right = fixture.right()
+    sent: list[bytes] = []
+
+    class Nothing:
+        """There is never anything new."""
+
+        async def more(self, *words: Any) -> bool:
+            return False
+
+    async def send(message: Any) -> None:
+        if (body := message.get("body")) and len(sent) < 9:
+            sent.append(body)
+            if len(sent) == 3:
+                fixture.revoke()
+
+    async def receive() -> Any:
+        while len(sent) < 9:
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        stream = desk.events((right, fixture.delivery.end(right)))
+        await asyncio.wait_for(stream({"type": "http"}, receive, send), 10)
+
+    desk = dataclasses.replace(fixture.desk, waiting=Nothing())  # type: ignore[arg-type]
+    asyncio.run(ask())
+    assert sent[:3] == [b":\n\n"] * 3 and len(sent) == 4
+    assert b"41001" in sent[3]
 
 
 def test_a_cursor_opens_one_share_for_one_consumer(fixture: Fixture, tmp_path: Path) -> None:
