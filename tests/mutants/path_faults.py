@@ -12,6 +12,8 @@ COMPACTED = "tests/contract/test_log.py::test_compaction_keeps_the_last_version_
 RECONCILE = "broker/relay/reconcile.py"
 CONTROLLER = "broker/controller.py"
 COMPACTION = "broker/log/compaction.py"
+STORING = "tests/unit/test_store.py"
+STORE = "broker/store/engine.py"
 
 PATH = (
     Fault(
@@ -125,5 +127,19 @@ PATH = (
         'db.execute("PRAGMA secure_delete=ON")',
         'db.execute("PRAGMA secure_delete=OFF")',
         "what was removed still stands in the file",
+    ),
+    Fault(
+        f"{STORING}::test_of_one_process_one_at_a_time_asks_for_the_lock",
+        STORE,
+        "threading.Lock() if",
+        "threading.Semaphore(99) if",
+        "all writers of a process try for the store's lock at once, and starve each other",
+    ),
+    Fault(
+        f"{STORING}::test_who_waits_behind_others_gives_up_as_soon_as_they",
+        STORE,
+        "if not self._turn.acquire(timeout=self._patience):",
+        "if not self._turn.acquire():",
+        "who waits behind others waits for the patience of each of them as well",
     ),
 )
