@@ -53,6 +53,7 @@ def examine(broker: Broker) -> Iterator[Finding]:
         ("clock", _clock),
         ("catalogue", _catalogue),
         ("policies", _policies),
+        ("policy", _in_force),
         ("mappings", _mappings),
         ("store", _store),
         ("keyring", _keyring),
@@ -123,6 +124,16 @@ def _policies(broker: Broker) -> Iterator[Finding]:
         yield Finding("policies", "the files are in order")
 
 
+def _in_force(broker: Broker) -> Iterator[Finding]:
+    """The stored version, which the files and the catalogue may have left behind."""
+    versions = broker.versions.all() if _store_is_there(broker) else []
+    if not versions:
+        yield Finding("policy", "no version yet")
+        return
+    policy = broker.versions.policy(versions[-1].number, broker.today)
+    yield Finding("policy", f"version {versions[-1].number} is in force ({policy.version})")
+
+
 def _mappings(broker: Broker) -> Iterator[Finding]:
     if any(broker.settings.mappings_path.glob("*.yaml")):
         yield Finding("mappings", f"{len(broker.mappings())} sources")
@@ -131,12 +142,16 @@ def _mappings(broker: Broker) -> Iterator[Finding]:
 
 
 def _store(broker: Broker) -> Iterator[Finding]:
-    if not broker.settings.store and not (broker.settings.state / "store.db").exists():
+    if not _store_is_there(broker):
         yield Finding("store", "made with the first consumer")
         return
     versions = broker.versions.all()
     yield Finding("store", f"{len(broker.sharing.consumers())} consumers, "
                   f"policy version {versions[-1].number if versions else 0}")  # fmt: skip
+
+
+def _store_is_there(broker: Broker) -> bool:
+    return bool(broker.settings.store) or (broker.settings.state / "store.db").exists()
 
 
 def _keyring(broker: Broker) -> Iterator[Finding]:

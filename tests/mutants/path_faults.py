@@ -14,6 +14,8 @@ CONTROLLER = "broker/controller.py"
 COMPACTION = "broker/log/compaction.py"
 STORING = "tests/unit/test_store.py"
 STORE = "broker/store/engine.py"
+RENAMED = "tests/unit/test_renamed.py"
+SERVICE = "broker/sharing/service.py"
 
 PATH = (
     Fault(
@@ -141,5 +143,26 @@ PATH = (
         "if not self._turn.acquire(timeout=self._patience):",
         "if not self._turn.acquire():",
         "who waits behind others waits for the patience of each of them as well",
+    ),
+    Fault(
+        f"{RENAMED}::test_rights_are_taken_away_without_the_policy",
+        SERVICE,
+        "                take_away(connection, self._today())\n",
+        "",
+        "a grant that ends while the policy cannot be loaded keeps its share",
+    ),
+    Fault(
+        f"{RENAMED}::test_the_controller_closes_what_has_ended_without_the_policy",
+        CONTROLLER,
+        "                self._sharing.take_away()\n",
+        "",
+        "what has ended stays open while the policy cannot be loaded",
+    ),
+    Fault(
+        f"{RENAMED}::test_two_put_another_version_in_its_place",
+        SERVICE,
+        'return [Loosened(f"version.{self._must_be_in_force(version)}", UNREADABLE)]',
+        "return []",
+        "one person alone replaces a policy that can no longer be compared",
     ),
 )
