@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from broker.errors import StoreError
 from broker.private_file import make_private
+from broker.sqlite_options import STORE, not_given
 from broker.unmoved import Unmoved
 
 HEAD = "0005"
@@ -94,6 +95,15 @@ class Store:
             where=self._place,
             mend="check that the database runs, has room, and that its address is right",
         )
+
+    def faults(self) -> list[str]:
+        """What was asked of SQLite and is not so, in words."""
+        if self._turn is None:
+            return []
+        with self.reading() as connection:
+            return not_given(
+                STORE, lambda name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            )
 
     def confirm(self) -> None:
         """`Replaced` where another file, or none, stands in the store's place."""
