@@ -3,7 +3,7 @@
 Law: it takes rights away and never gives one that `settle` does not. Of several one works
 (a lease); its absence releases nothing more, for relay and readers check validity
 themselves. It keeps a copy of the end dates, so that what has ended is closed also while
-the store is away.
+the store is away; what has ended is closed also while the policy cannot be loaded.
 """
 
 import json
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from broker.errors import SettingsError, StoreError, UnknownTopic
+from broker.errors import CatalogError, PolicyError, SettingsError, StoreError, UnknownTopic
 from broker.log.interface import Log
 from broker.private_file import open_private
 from broker.relay.position import judged
@@ -22,7 +22,7 @@ from broker.relay.yearly import order_year
 from broker.sharing.life import Life
 from broker.sharing.service import Sharing
 from broker.store.lease import Lease
-from broker.telemetry import Event, LogCompacted, SharesOpen, StoreAway
+from broker.telemetry import Event, LogCompacted, PolicyAway, SharesOpen, StoreAway
 
 BEAT = 0.4
 """Seconds between two looks."""
@@ -87,14 +87,21 @@ class Controller:
         began with: where nothing has changed since, only the shares under way are moved on."""
         today, now = self._today(), self._sharing.revision()
         if now != done:
-            self._sharing.settle()
             for name in self._datasets:
                 order_year(self._log, name, today.year)
-                shares = len(self._sharing.shares(name))
-                self._emit(SharesOpen(dataset=name, shares=shares))
-            self._keep_ends()
+            try:
+                self._settle()
+            except (PolicyError, CatalogError) as error:
+                self._emit(PolicyAway(error=type(error).__name__))
+                self._sharing.take_away()
         self._life.advance()
         return now
+
+    def _settle(self) -> None:
+        self._sharing.settle()
+        for name in self._datasets:
+            self._emit(SharesOpen(dataset=name, shares=len(self._sharing.shares(name))))
+        self._keep_ends()
 
     def compact(self, stop: threading.Event | None = None) -> int:
         """Keep only the last version of every key, in every topic that has grown since the

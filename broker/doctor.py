@@ -15,9 +15,11 @@ from pathlib import Path
 
 from broker.bootstrap import Broker
 from broker.errors import SettingsError, ShuQiaoError
+from broker.log.interface import DAMAGED
 from broker.log.place import network_file_system
 from broker.policy.load import check_policy
 from broker.private_file import PRIVATE
+from broker.sqlite_options import OLDEST, build_faults
 from broker.web.address import listening
 from broker.web.role import port_hold
 
@@ -26,6 +28,11 @@ _LOW_DISK = 1 << 30
 _PRIVATE = ("log.db", "store.db", "keyring.json", "events.jsonl", "ends.json")
 """Files that hold records, rights, secrets, or where something stands; with what is beside them:
 `log.db-wal`, a rotated `events.jsonl.1`."""
+_NOT_GIVEN = (
+    "stop everything that has the file open, see that it lies on a disk of this machine, and start "
+    "again; if it stays so, use a Python with another SQLite"
+)
+"""What to do where SQLite does not work as it was asked to."""
 _MAY_BE_AHEAD = 60
 """Seconds by which a file may be newer than the clock."""
 
@@ -53,6 +60,7 @@ def examine(broker: Broker) -> Iterator[Finding]:
         ("clock", _clock),
         ("catalogue", _catalogue),
         ("policies", _policies),
+        ("policy", _in_force),
         ("mappings", _mappings),
         ("store", _store),
         ("keyring", _keyring),
@@ -70,8 +78,13 @@ def examine(broker: Broker) -> Iterator[Finding]:
 def _python(broker: Broker) -> Iterator[Finding]:
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Finding("python", version)
-    old = sqlite3.sqlite_version_info < (3, 35)
-    yield Finding("sqlite", sqlite3.sqlite_version, "use a Python with SQLite 3.35" if old else "")
+    faults = build_faults()
+    for fault in faults:
+        oldest = ".".join(map(str, OLDEST))
+        mend = f"use a Python whose SQLite is {oldest} or newer and built as usual"
+        yield Finding("sqlite", f"{sqlite3.sqlite_version}: {fault}", mend)
+    if not faults:
+        yield Finding("sqlite", f"{sqlite3.sqlite_version}, built with what is needed")
 
 
 def _disk(broker: Broker) -> Iterator[Finding]:
@@ -123,6 +136,16 @@ def _policies(broker: Broker) -> Iterator[Finding]:
         yield Finding("policies", "the files are in order")
 
 
+def _in_force(broker: Broker) -> Iterator[Finding]:
+    """The stored version, which the files and the catalogue may have left behind."""
+    versions = broker.versions.all() if _store_is_there(broker) else []
+    if not versions:
+        yield Finding("policy", "no version yet")
+        return
+    policy = broker.versions.policy(versions[-1].number, broker.today)
+    yield Finding("policy", f"version {versions[-1].number} is in force ({policy.version})")
+
+
 def _mappings(broker: Broker) -> Iterator[Finding]:
     if any(broker.settings.mappings_path.glob("*.yaml")):
         yield Finding("mappings", f"{len(broker.mappings())} sources")
@@ -131,12 +154,18 @@ def _mappings(broker: Broker) -> Iterator[Finding]:
 
 
 def _store(broker: Broker) -> Iterator[Finding]:
-    if not broker.settings.store and not (broker.settings.state / "store.db").exists():
+    if not _store_is_there(broker):
         yield Finding("store", "made with the first consumer")
         return
+    for fault in broker.store.faults():
+        yield Finding("store", fault, _NOT_GIVEN)
     versions = broker.versions.all()
     yield Finding("store", f"{len(broker.sharing.consumers())} consumers, "
                   f"policy version {versions[-1].number if versions else 0}")  # fmt: skip
+
+
+def _store_is_there(broker: Broker) -> bool:
+    return bool(broker.settings.store) or (broker.settings.state / "store.db").exists()
 
 
 def _keyring(broker: Broker) -> Iterator[Finding]:
@@ -153,7 +182,8 @@ def _log(broker: Broker) -> Iterator[Finding]:
         return
     faults = broker.log.faults()
     for fault in faults:
-        yield Finding("log", f"{broker.settings.log_path}: {fault}", "restore it from a backup")
+        mend = "restore it from a backup" if fault == DAMAGED else _NOT_GIVEN
+        yield Finding("log", f"{broker.settings.log_path}: {fault}", mend)
     if not faults:
         yield Finding("log", f"{len(broker.log.topics())} topics, pages in order")
 

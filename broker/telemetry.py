@@ -194,6 +194,16 @@ class StoreAway(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyAway(Event):
+    """The controller can decide nothing, for the policy in force cannot be loaded (`error`: what
+    sort of error); what has ended is closed all the same."""
+
+    METRIC: ClassVar[str] = "shuqiao_policy_absences"
+    HELP: ClassVar[str] = "looks of the controller at a policy that could not be loaded"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogCompacted(Event):
     """The controller has compacted the log: superseded versions and old tombstones went."""
 
@@ -265,6 +275,7 @@ EVENTS: tuple[type[Event], ...] = (
     RoleStarted,
     RoleFailed,
     StoreAway,
+    PolicyAway,
     LogCompacted,
     RecordsPulled,
     AccessDenied,

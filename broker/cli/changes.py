@@ -21,6 +21,11 @@ _HOW = {
         "别处收紧后，它可能不再遮盖",
         "what is stricter elsewhere may end what it hides",
     ),
+    loosening.UNREADABLE: (
+        "这个版本已无法读入：什么都可能放宽；上表以现有共享实际提供的为“以前”",
+        "it can no longer be loaded: anything may be loosened; above, what the shares show now "
+        "stands for what was before",
+    ),
     loosening.UNKNOWN: ("效果不在阶梯上，无法比较", "an effect outside its ladder: not comparable"),
 }
 

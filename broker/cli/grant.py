@@ -129,6 +129,7 @@ def show(grant: str) -> None:
             [
                 (name, decision.effects[name], reasons_in_words(decision, name, OUTPUT.lang))
                 for name in found.items
+                if name in decision.effects  # an item may have been renamed since
             ],
         )
         if decision.refused:

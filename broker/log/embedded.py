@@ -15,9 +15,10 @@ from pathlib import Path
 
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
-from broker.log.interface import Append, Batch, Stored, TableWrite
+from broker.log.interface import DAMAGED, Append, Batch, Stored, TableWrite
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.watch import Watch
+from broker.sqlite_options import LOG, not_given
 
 _KEYS_A_QUERY = 500
 _WIPE_PATIENCE = 0.2
@@ -317,9 +318,8 @@ class EmbeddedLog:
         """See `Log`: SQLite's own check; its words name pages, never contents."""
         with self._lock, self._translated():
             found = self._db.execute("PRAGMA quick_check(5)").fetchall()
-            mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
-        faults = [] if found == [("ok",)] else ["pages are damaged: restore it from a backup"]
-        return faults + ([] if mode == "wal" else ["it is not in WAL mode"])
+            options = not_given(LOG, lambda name: self._db.execute(f"PRAGMA {name}").fetchone()[0])
+        return options if found == [("ok",)] else [DAMAGED, *options]
 
     def confirm(self) -> None:
         """See `Log`."""

@@ -45,6 +45,10 @@ class PositionWrite(NamedTuple):
     value: bytes | None
 
 
+DAMAGED = "pages are damaged: restore it from a backup"
+"""The fault of a log whose pages are not what was written."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What one commit writes."""

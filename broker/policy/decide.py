@@ -247,6 +247,28 @@ def _closed(grant: Grant, dataset: Dataset, policy: Policy) -> Reason | None:
     return None
 
 
+def over(grant: Grant) -> Decision:
+    """The decision of a grant that has ended, for which no policy is needed: nothing."""
+    return Decision(
+        grant=grant.id,
+        consumer=grant.consumer.id,
+        dataset=grant.dataset,
+        policy_version="",
+        effects=dict.fromkeys(grant.items, DROP),
+        rows=RowRule(grant.scope),
+        domain=grant.domain,
+        refused=_over(grant),
+    )
+
+
+def _over(grant: Grant) -> Refusal:
+    return Refusal(
+        "no_grant",
+        f"授权 {grant.id} 已终止、暂停或过期",
+        f"grant {grant.id} is revoked, suspended or expired",
+    )
+
+
 def _refusal(
     grant: Grant, dataset: Dataset, policy: Policy, effects: dict[str, Effect]
 ) -> Refusal | None:
@@ -260,11 +282,7 @@ def _refusal(
             f"{dataset.id} is not shared: {dataset.sharing_citation}",
         )
     if closed is not None and grant.ended:
-        return Refusal(
-            "no_grant",
-            f"授权 {grant.id} 已终止、暂停或过期",
-            f"grant {grant.id} is revoked, suspended or expired",
-        )
+        return _over(grant)
     if closed is not None:
         days = grant.valid_from, grant.valid_until
         return Refusal(

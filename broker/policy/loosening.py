@@ -29,12 +29,14 @@ from broker.policy.model import (
 )
 from broker.policy.reach import Point, Reach, asked, covers, deed, meant, rules_of
 
-TIER, LIMIT, FORBID, ROWS, RELAX, PRESENCE, GUARD, INTERPLAY, UNKNOWN = (
+TIER, LIMIT, FORBID, ROWS, RELAX, PRESENCE, GUARD, INTERPLAY, UNKNOWN, UNREADABLE = (
     "tier", "limit", "forbid", "rows", "relax", "presence", "guard", "interplay", "unknown",
+    "unreadable",
 )  # fmt: skip
 """How: a cell of the tier table; a limit, a forbid of items or of rows, a guard that no longer
 withholds what it did; a relax of an item or of a presence level that is new or goes further; a
-guard that may stop firing, or a whole that is freed; an effect outside its ladder."""
+guard that may stop firing, or a whole that is freed; an effect outside its ladder;
+an old policy that cannot be loaded."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,13 +4,13 @@ Law: nobody alone shows more to anybody: not to a grant that is valid now, nor t
 suspended, as if it were resumed, nor to one whose first day is still to come, as of that day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from broker.catalog import Catalog
 from broker.errors import GrantError
 from broker.policy.impact import Change, changes
-from broker.policy.model import same_person
+from broker.policy.model import Effect, same_person
 from broker.sharing.decided import Decided
 
 
@@ -20,6 +20,18 @@ def foreseen(before: Sequence[Decided], after: Sequence[Decided], catalog: Catal
         replace(change, state=old.state)
         for old, new in zip(before, after, strict=True)
         for change in changes(old.ahead, new.ahead, catalog.dataset(old.grant.dataset))
+    ]
+
+
+def as_shown(after: Sequence[Decided], shown: Mapping[str, Mapping[str, Effect]]) -> list[Decided]:
+    """For `foreseen`, where what was before cannot be decided any more: what each grant's share
+    shows (`shown`, by share), and the rows as they will be."""
+    return [
+        replace(
+            one,
+            ahead=replace(one.ahead, effects=shown.get(one.stored.share or "", {}), refused=None),
+        )
+        for one in after
     ]
 
 

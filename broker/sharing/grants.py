@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from broker.catalog import Catalog
 from broker.errors import GrantError
 from broker.model import Level, Scope
 from broker.policy.model import Consumer, Effect, Grant
-from broker.policy.predicate import parse_predicate, to_json
+from broker.policy.predicate import Predicate, parse_predicate, to_json
 from broker.sharing.share import effects_from_json, effects_to_json
 from broker.store.tables import consumer as consumers_table
 from broker.store.tables import grant as grants_table
@@ -132,6 +132,23 @@ def set_outcome(
     )
 
 
+def state_of(connection: Connection, grant: str) -> str:
+    """A grant's state as stored; nothing is read of what it is about."""
+    state = connection.execute(
+        select(grants_table.c.state).where(grants_table.c.id == grant)
+    ).scalar_one_or_none()
+    if state is None:
+        raise GrantError(f"there is no grant {grant!r}", mend="`shuqiao grant list` shows them")
+    return str(state)
+
+
+def unfiltered(connection: Connection, grant: str) -> Grant:
+    """A grant without its filter, to say whose it is; nothing is decided by it."""
+    query = select(grants_table).where(grants_table.c.id == grant)
+    row = connection.execute(query).mappings().one()
+    return _grant(row, all_consumers(connection)[row["consumer"]], None)
+
+
 def set_state(connection: Connection, grant: str, state: str, reason: str) -> None:
     """Note that a grant was suspended, resumed or terminated, why and when."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -150,6 +167,23 @@ def expire(connection: Connection, today: date) -> bool:
         .values(state=EXPIRED)
     )
     return bool(done.rowcount)
+
+
+def leave_shares(connection: Connection) -> bool:
+    """Grants that are not active use no share any more; whether any did."""
+    table = grants_table.c
+    left = connection.execute(
+        update(grants_table)
+        .where(table.state != ACTIVE, or_(table.share.is_not(None), table.opening.is_not(None)))
+        .values(share=None, opening=None)
+    )
+    return bool(left.rowcount)
+
+
+def carried_shares(connection: Connection) -> set[str]:
+    """The shares that grants use, and those that are opening for them."""
+    rows = connection.execute(select(grants_table.c.share, grants_table.c.opening)).all()
+    return {name for row in rows for name in row if name}
 
 
 def refuse_second(grant: Grant, stored: Stored) -> None:
@@ -174,10 +208,24 @@ def new_id() -> str:
 
 
 def _stored(row: RowMapping, consumer: Consumer, catalog: Catalog) -> Stored:
-    dataset = catalog.dataset(row["dataset"])
     condition: Any = row["filter"]
-    where = f"filter of grant {row['id']}"
-    grant = Grant(
+    found = None
+    if condition and row["state"] not in (TERMINATED, EXPIRED):  # what is over filters nothing
+        where = f"filter of grant {row['id']}"
+        found = parse_predicate(condition, catalog.dataset(row["dataset"]), where)
+    return Stored(
+        _grant(row, consumer, found),
+        effects_from_json(row["released"]),
+        row["share"],
+        row["opening"],
+        row["state"],
+        row["reason"],
+        row["changed_at"],
+    )
+
+
+def _grant(row: RowMapping, consumer: Consumer, condition: Predicate | None) -> Grant:
+    return Grant(
         id=row["id"],
         consumer=consumer,
         dataset=row["dataset"],
@@ -189,18 +237,9 @@ def _stored(row: RowMapping, consumer: Consumer, catalog: Catalog) -> Stored:
         valid_until=row["valid_until"],
         impact_assessment=row["impact_assessment"],
         notice=row["notice"],
-        filter=parse_predicate(condition, dataset, where) if condition else None,
+        filter=condition,
         minors=row["minors"],
         join_domain=row["join_domain"],
         sequence=row["sequence"],
         ended=row["state"] != ACTIVE,
-    )
-    return Stored(
-        grant,
-        effects_from_json(row["released"]),
-        row["share"],
-        row["opening"],
-        row["state"],
-        row["reason"],
-        row["changed_at"],
     )

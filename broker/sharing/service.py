@@ -4,43 +4,37 @@ Law: shares are a function of grants, policy and day. `settle` computes them: ev
 active grant is decided with the holdings of its department; equal outcomes use one
 share; a grant that is not active, or is refused, has none. A share is written and read
 only as long as it shows no more than today's decision of a grant that uses it; whether
-somebody has called `settle` since does not matter.
+somebody has called `settle` since does not matter. Where the policy in force cannot be
+loaded nothing is decided, and rights are taken away all the same.
 """
 
 import re
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
 from broker.catalog import Catalog
 from broker.divisions import Divisions
-from broker.errors import GrantError
+from broker.errors import CatalogError, GrantError, PolicyError
 from broker.model import Level
+from broker.policy.decide import over
 from broker.policy.impact import Change
-from broker.policy.loosening import Loosened, loosened
+from broker.policy.loosening import UNREADABLE, Loosened, loosened
 from broker.policy.model import Consumer, Decision, Grant
 from broker.registry import Registry
 from broker.sharing import grants as ledger
 from broker.sharing.application import Application
+from broker.sharing.audiences import Audience, Audiences, open_rows, shown
 from broker.sharing.decided import Decided, decide_all
 from broker.sharing.domains import stored_generations
-from broker.sharing.foresight import check_approved, check_signed, foreseen
+from broker.sharing.foresight import as_shown, check_approved, check_signed, foreseen
 from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
-from broker.sharing.settling import Place, settle
-from broker.sharing.share import (
-    LIVE,
-    OPENING,
-    Form,
-    Share,
-    effects_from_json,
-    lawful,
-    rows_from_json,
-)
+from broker.sharing.settling import Place, settle, take_away
+from broker.sharing.share import Share
 from broker.sharing.tiers import TierChange, at_tier, put_tier, tier_changes
 from broker.sharing.versions import Content, Versions
 from broker.store.engine import Store
@@ -62,15 +56,6 @@ class Outcome:
     opening: Share | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """A share, the consumers that may read it today, and the last day of any of them."""
-
-    share: Share
-    readers: list[str]
-    until: date
-
-
 _Found = TypeVar("_Found", ledger.Stored, Decided)
 
 
@@ -89,7 +74,7 @@ class Sharing:
         self._store = store
         self._catalog = catalog
         self._divisions = divisions
-        self._registry = registry
+        self._made = Audiences(catalog, registry)
         self._versions = versions
         self._today = today
         self._known: tuple[tuple[int, date], list[Audience]] | None = None
@@ -197,7 +182,21 @@ class Sharing:
     def impact(self, content: Content, version: int = 0) -> list[Change]:
         """What would change for whom if this content were in force instead of the version
         (0: the one in force)."""
-        return foreseen(self.decided(version), self.decided(content=content), self._catalog)
+        after = self.decided(content=content)
+        try:
+            before = self.decided(version)
+        except PolicyError:
+            self._must_be_in_force(version)
+            with self._store.reading() as connection:
+                before = as_shown(after, shown(connection))
+        return foreseen(before, after, self._catalog)
+
+    def _must_be_in_force(self, version: int) -> int:
+        """Only the version in force is replaced where it cannot be loaded; its number."""
+        newest = self._versions.newest(self._today())
+        if version not in (0, newest):
+            self._versions.policy(version, self._today())
+        return newest
 
     def apply(self, content: Content, author: str, approver: str, reason: str) -> int:
         """Put a policy in force and bring the shares into line; the version's number.
@@ -206,7 +205,7 @@ class Sharing:
         author.
         """
         check_signed(author, reason)
-        self._versions.active(self._today())
+        self._versions.newest(self._today())
         with self._store.writing() as connection:  # nobody gives a grant or applies meanwhile
             if any(change.widens for change in self.impact(content)):
                 check_approved(author, approver, "the change shows more to somebody")
@@ -221,8 +220,11 @@ class Sharing:
         """What the content loosens of a version's rules (0: of those in force), whether or not
         anybody has a grant."""
         held = {effect for one in self.grants() for effect in one.released.values()}
-        old = self._versions.chosen(version, None, self._today())
         new = self._versions.chosen(0, content, self._today())
+        try:
+            old = self._versions.chosen(version, None, self._today())
+        except PolicyError:
+            return [Loosened(f"version.{self._must_be_in_force(version)}", UNREADABLE)]
         return loosened(old, new, list(self._catalog.datasets.values()), held)
 
     def settle(self) -> list[Outcome]:
@@ -231,6 +233,12 @@ class Sharing:
         with self._store.writing() as connection:
             decided, places = self._settle_in(connection)
         return self._outcomes(decided, places)
+
+    def take_away(self) -> None:
+        """Close what nobody has a right to any more, where nothing can be decided."""
+        with self._store.writing() as connection:
+            if take_away(connection, self._today()):
+                count_up(connection)
 
     def decision(self, grant: str) -> Decision:
         """What the policy in force says of a grant now."""
@@ -264,7 +272,7 @@ class Sharing:
             row = found.one_or_none()
         if row is None:
             raise GrantError(f"there is no share {share!r}", mend="`shuqiao share list`")
-        return self._share(row)
+        return self._made.share(row)
 
     def audiences(self, dataset: str = "") -> list[Audience]:
         """The same shares, each with the consumers that may read it today."""
@@ -308,44 +316,31 @@ class Sharing:
             policy = self._versions.active_in(connection, today)
             grants = ledger.all_grants(connection, self._catalog)
             decided = decide_all(grants, self._catalog, policy)
-            is_open = shares_table.c.state.in_((OPENING, LIVE))
-            query = select(shares_table).where(is_open).order_by(shares_table.c.id)
-            rows = {row["id"]: row for row in connection.execute(query).mappings()}
-            generations = stored_generations(connection)
-        forms = {
-            name: Form(row["dataset"], row["effects"], row["rows"], row["domain"])
-            for name, row in rows.items()
-        }
-        readers: dict[str, list[Grant]] = defaultdict(list)
-        for one in decided:
-            dataset = self._catalog.dataset(one.grant.dataset)
-            for name in filter(None, dict.fromkeys((one.stored.share, one.stored.opening))):
-                if name in forms and lawful(forms[name], one.decision, generations, dataset):
-                    readers[name].append(one.grant)
-        found = [
-            Audience(
-                self._share(rows[name]),
-                sorted({grant.consumer.id for grant in readers[name]}),
-                max(grant.valid_until for grant in readers[name]),
-            )
-            for name in rows
-            if name in readers
-        ]
-        return mark, found
+            rows, generations = open_rows(connection), stored_generations(connection)
+        return mark, self._made.of(decided, rows, generations)
 
     def _set_state(self, grant: str, allowed: tuple[str, ...], state: str, reason: str) -> Outcome:
         if not reason.strip():
             raise GrantError("a reason is missing", where=grant, mend="--reason '…'")
-        self._versions.active(self._today())
+        if state == ACTIVE:
+            self._versions.active(self._today())
         with self._store.writing() as connection:
-            stored = _find(grant, ledger.all_grants(connection, self._catalog))
-            if stored.state not in allowed:
+            found = ledger.state_of(connection, grant)
+            if found not in allowed:
                 raise GrantError(
-                    f"grant {grant} is {stored.state}", mend=f"only {' or '.join(allowed)} can be"
+                    f"grant {grant} is {found}", mend=f"only {' or '.join(allowed)} can be"
                 )
             ledger.set_state(connection, grant, state, reason.strip())
             count_up(connection)
-            decided, places = self._settle_in(connection)
+            try:
+                with connection.begin_nested():
+                    decided, places = self._settle_in(connection)
+            except (PolicyError, CatalogError):
+                if state == ACTIVE:
+                    raise
+                take_away(connection, self._today())
+                mine = ledger.unfiltered(connection, grant)
+                return Outcome(mine, over(mine), None)
         return next(one for one in self._outcomes(decided, places) if one.grant.id == grant)
 
     def _settle_in(self, connection: Connection) -> tuple[list[Decided], dict[str, Place]]:
@@ -362,7 +357,9 @@ class Sharing:
         wanted = {name for place in places.values() for name in (place.share, place.opening)}
         with self._store.reading() as connection:
             query = select(shares_table).where(shares_table.c.id.in_(wanted - {None}))
-            shares = {row["id"]: self._share(row) for row in connection.execute(query).mappings()}
+            shares = {
+                row["id"]: self._made.share(row) for row in connection.execute(query).mappings()
+            }
         return [
             Outcome(
                 one.grant,
@@ -372,18 +369,6 @@ class Sharing:
             )
             for one in decided
         ]
-
-    def _share(self, row: Any) -> Share:
-        return Share(
-            id=row["id"],
-            dataset=row["dataset"],
-            effects=effects_from_json(row["effects"]),
-            rows=rows_from_json(row["rows"], self._catalog.dataset(row["dataset"])),
-            domain=row["domain"],
-            schema_id=row["schema_id"],
-            schema=self._registry.schema(row["schema_id"]),
-            state=row["state"],
-        )
 
 
 def _find(name: str, among: Iterable[_Found]) -> _Found:

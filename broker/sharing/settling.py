@@ -5,9 +5,9 @@ one opens first and the old share stays until the new one is live. A lapsed shar
 comes back: it missed changes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -17,7 +17,7 @@ from broker.projection.derive import shared_schema
 from broker.registry import schema_id_in
 from broker.sharing.decided import Decided
 from broker.sharing.domains import generations
-from broker.sharing.grants import set_outcome
+from broker.sharing.grants import carried_shares, expire, leave_shares, set_outcome
 from broker.sharing.share import CLOSING, LIVE, OPENING, Form, form_of, lawful, new_id
 from broker.store.tables import reader as readers
 from broker.store.tables import share as shares
@@ -80,10 +80,26 @@ def settle(
             _note_reader(connection, one.grant.consumer.id, place)
             changed = True
     carried = {name for place in places.values() for name in (place.share, place.opening)}
-    for name in known.keys() - carried:
-        connection.execute(update(shares).where(shares.c.id == name).values(state=CLOSING))
-        changed = True
-    return places, changed
+    return places, _close_all_but(connection, carried) or changed
+
+
+def take_away(connection: Connection, today: date) -> bool:
+    """Close the shares that no grant uses which is still active, without deciding anything;
+    whether anything changed."""
+    expired = expire(connection, today)
+    left = leave_shares(connection)
+    closed = _close_all_but(connection, carried_shares(connection))
+    return expired or left or closed
+
+
+def _close_all_but(connection: Connection, carried: Iterable[str | None]) -> bool:
+    """Open shares other than these are closing; whether there were any."""
+    closed = connection.execute(
+        update(shares)
+        .where(shares.c.state.in_((OPENING, LIVE)), shares.c.id.not_in(set(carried) - {None}))
+        .values(state=CLOSING)
+    )
+    return bool(closed.rowcount)
 
 
 def _note_reader(connection: Connection, consumer: str, place: Place) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from broker.errors import PolicyError
 from broker.log.topics import shared_topic
 from broker.model import Dataset, Schema, Scope
 from broker.policy.compare import within
@@ -91,7 +92,10 @@ def lawful(
     domain = keyed_domain(decision.domain, generations.get(decision.domain, 0))
     if form.domain not in ("", domain):
         return False
-    rows = rows_from_json(form.rows, dataset)
+    try:
+        rows = rows_from_json(form.rows, dataset)
+    except PolicyError:
+        return False  # its condition reads an item that the dataset no longer has
     return within(effects_from_json(form.effects), rows, decision, dataset)
 
 

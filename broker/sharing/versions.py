@@ -54,17 +54,13 @@ class Versions:
 
     def active(self, as_of: date) -> Policy:
         """The policy in force, on that day."""
-        with self._store.reading() as connection:
-            number = newest(connection)
-        if not number:
-            number = self._first(as_of)
-        return self.policy(number, as_of)
+        return self.policy(self.newest(as_of), as_of)
 
     def newest(self, as_of: date) -> int:
-        """The number of the version in force."""
-        self.active(as_of)
+        """The number of the version in force, whether or not it can be loaded."""
         with self._store.reading() as connection:
-            return newest(connection)
+            number = newest(connection)
+        return number or self._first(as_of)
 
     def active_in(self, connection: Connection, as_of: date) -> Policy:
         """The same within a transaction of the caller's; a version must be there."""
@@ -130,20 +126,37 @@ class Versions:
 
     def _policy_in(self, connection: Connection, number: int, as_of: date) -> Policy:
         if number not in self._loaded:
-            self._loaded[number] = self._load(_content(connection, number), as_of)
+            content = _content(connection, number)
+            try:
+                self._loaded[number] = self._load(content, as_of)
+            except PolicyError as error:
+                raise PolicyError(
+                    f"{error.what}; it fitted the catalogue when it was applied",
+                    where=f"policy version {number}, {error.where}",
+                    mend="mend the rule files, then `shuqiao policy apply`: it takes two people",
+                ) from None
         return replace(self._loaded[number], as_of=as_of)
 
     def _load(self, content: Content, as_of: date) -> Policy:
         try:
             with tempfile.TemporaryDirectory(prefix="shuqiao-policy-") as place:
                 folders = write_content(content, Path(place))
-                return load_policy(folders, self._catalog, as_of)
+                return self._laid_out(folders, as_of)
         except OSError:
             raise StoreError(
                 "a policy cannot be laid out in the folder of temporary files",
                 where="TMPDIR",
                 mend="free space there, or name another folder in TMPDIR",
             ) from None
+
+    def _laid_out(self, folders: Sequence[Path], as_of: date) -> Policy:
+        try:
+            return load_policy(folders, self._catalog, as_of)
+        except PolicyError as error:
+            what, where, mend = (
+                _without(folders, text) for text in (error.what, error.where, error.mend)
+            )
+            raise PolicyError(what, where=where, mend=mend) from None
 
 
 def newest(connection: Connection) -> int:
@@ -181,6 +194,14 @@ def write_content(content: Content, place: Path) -> list[Path]:
             (folder / name).write_text(text, "utf-8")
         folders.append(folder)
     return folders
+
+
+def _without(folders: Sequence[Path], text: str) -> str:
+    """The text with each file named as it is in its folder (an installation's own rules as
+    `own`), for the folders are gone by then."""
+    for number, folder in enumerate(folders):
+        text = text.replace(f"{folder}/", "own " if number else "")
+    return text
 
 
 def _content(connection: Connection, number: int) -> Content:

@@ -8,7 +8,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from broker.errors import StoreError
 from broker.private_file import make_private
+from broker.sqlite_options import STORE, not_given
 from broker.unmoved import Unmoved
 
 HEAD = "0005"
 """The newest migration."""
 
 _WRITING = "shuqiao_writing"
+"""The option of a connection that writes: until when it waits for its lock."""
 
 _POLL = 0.001
 """Seconds between two tries for SQLite's write lock. SQLite itself tries ten times a second,
@@ -38,9 +41,7 @@ class Store:
         self._file = file
         self._place = engine.url.database or engine.dialect.name
         # in one process one writes after the other anyhow: the others wait without trying
-        self._turn: AbstractContextManager[Any] = (
-            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     def __repr__(self) -> str:
         return f"Store({self._engine.dialect.name})"
@@ -54,21 +55,55 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection whose changes land together at the end, or not at all."""
-        with self._turn, self._translated(), self._engine.connect() as connection:
-            marked = connection.execution_options(**{_WRITING: True})
+        with self._its_turn() as until, self._translated(), self._engine.connect() as connection:
+            marked = connection.execution_options(**{_WRITING: until})
             with marked.begin():
                 yield marked
+
+    @contextmanager
+    def _its_turn(self) -> Iterator[float]:
+        """Wait for one's turn; until when the store itself may be waited for, all in all no
+        longer than the patience."""
+        if self._turn is None:
+            yield 0.0
+            return
+        until = time.monotonic() + self._patience
+        if not self._turn.acquire(timeout=self._patience):
+            raise self._unusable()
+        try:
+            yield until
+        finally:
+            self._turn.release()
+
+    @cached_property
+    def _patience(self) -> float:
+        """Seconds to wait for somebody else's transaction."""
+        with self._translated(), self._engine.connect() as connection:
+            asked = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+        return int(asked) / 1000
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError:
-            raise StoreError(
-                "the control store cannot be used",
-                where=self._place,
-                mend="check that the database runs, has room, and that its address is right",
-            ) from None
+            raise self._unusable() from None
+
+    def _unusable(self) -> StoreError:
+        return StoreError(
+            "the control store cannot be used",
+            where=self._place,
+            mend="check that the database runs, has room, and that its address is right",
+        )
+
+    def faults(self) -> list[str]:
+        """What was asked of SQLite and is not so, in words."""
+        if self._turn is None:
+            return []
+        with self.reading() as connection:
+            return not_given(
+                STORE, lambda name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            )
 
     def confirm(self) -> None:
         """`Replaced` where another file, or none, stands in the store's place."""
@@ -142,12 +177,11 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    writing = connection.get_execution_options().get(_WRITING)
-    if not writing:
+    until = connection.get_execution_options().get(_WRITING)
+    if until is None:
         connection.exec_driver_sql("BEGIN")
         return
     patience = int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
-    until = time.monotonic() + patience / 1000
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
     try:
         while True:

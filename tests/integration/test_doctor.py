@@ -2,12 +2,17 @@
 
 import os
 import socket
+import sqlite3
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from broker import sqlite_options
 from broker.bootstrap import Broker
 from broker.doctor import Finding, examine
+from broker.store import engine
 from tests import city
 from tests.serving import served
 
@@ -117,3 +122,54 @@ def test_what_it_calls_private_is_named(tmp_path: Path) -> None:
     (found,) = (one for one in examine(Broker(city.settings(tmp_path))) if one.check == "files")
     for name in ("log.db", "store.db", "keyring.json", "events.jsonl"):
         assert name in found.found
+
+
+@pytest.mark.parametrize("name", ["synchronous", "secure_delete"])
+def test_what_the_log_was_not_given_is_found(tmp_path: Path, name: str) -> None:
+    made(tmp_path)
+    with city.city(tmp_path, http_port=0, metrics_port=0) as broker:
+        broker.log._db.execute(f"PRAGMA {name}=OFF")  # type: ignore[attr-defined]
+        (found,) = (one for one in examine(broker) if not one.well)
+    assert found.check == "log" and f"{name} is 0, not " in found.found
+    assert "another SQLite" in found.mend and "backup" not in found.mend
+
+
+@pytest.mark.parametrize("name", ["synchronous", "foreign_keys"])
+def test_what_the_store_was_not_given_is_found(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    connect = engine._on_connect
+
+    def connected(connection: sqlite3.Connection, record: object) -> None:
+        connect(connection, record)
+        connection.execute(f"PRAGMA {name}=OFF")
+
+    monkeypatch.setattr(engine, "_on_connect", connected)
+    (found,) = wrong(tmp_path)
+    assert found.check == "store" and f"{name} is 0, not " in found.found and found.mend
+
+
+def test_a_file_that_is_not_in_wal_mode_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    monkeypatch.setattr("broker.log.sqlite_file._to_wal", lambda db: None)
+    monkeypatch.setattr(engine, "_on_connect", lambda connection, record: None)
+    for name in ("log.db", "store.db"):
+        with sqlite3.connect(tmp_path / name) as db:
+            assert db.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+        db.close()
+    found = [(one.check, one.found.rpartition(": ")[2]) for one in wrong(tmp_path)]
+    assert ("log", "journal_mode is delete, not wal") in found
+    assert ("store", "journal_mode is delete, not wal") in found
+
+
+@pytest.mark.parametrize("option", sorted(sqlite_options.LACKING))
+def test_an_sqlite_that_will_not_do_is_found(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_options, "compiled", lambda: {"THREADSAFE=1", option})
+    (found,) = wrong(tmp_path)
+    assert found.check == "sqlite" and sqlite_options.LACKING[option] in found.found
+    assert "a Python whose SQLite" in found.mend

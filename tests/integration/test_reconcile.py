@@ -1,6 +1,6 @@
 """`reconcile`: what is missing, superfluous or differing in a share, by position."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -233,3 +233,37 @@ def test_a_dataset_is_opened_once_for_all_its_shares(
         monkeypatch.setattr(broker.sealer, "open", counting)
         assert [(one.compared, one.exact) for one in compare_all(broker)] == [(10, True)] * 3
         assert opened[0] == 10
+
+
+def test_a_year_that_turns_meanwhile_is_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was under 14 last year is in the share once the yearly pass has been there: a record
+    that the relay has not read anew since the comparison began."""
+    city.use_mapping(tmp_path)
+    born = date(2012, 6, 1)
+    minors = [
+        city.resident(n, NOW, gmsfhm=city.id_number(n, born), csrq=f"{born:%Y%m%d}")
+        for n in range(8)
+    ]
+    adults = [city.resident(n, NOW) for n in range(100, 108)]
+    city.put(city.county(tmp_path, "371502"), *minors, *adults)
+    with (
+        city.city(tmp_path, date(2026, 12, 31)) as broker,
+        city.city(tmp_path, date(2027, 1, 1)) as beside,
+    ):
+        city.collect(broker)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert len(city.shown(broker, one)) == 8
+        held, turns = broker.reconciler._held, iter(["the year turns"])
+
+        def turning(*words: object) -> object:
+            if next(turns, ""):
+                city.relay(beside)
+            return held(*words)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(broker.reconciler, "_held", turning)
+        (found,) = compare_all(broker)
+        assert len(city.shown(beside, one)) == 16
+        assert found.verdict is Verdict.EXACT and not found.differences and found.moving == 0

@@ -12,6 +12,10 @@ COMPACTED = "tests/contract/test_log.py::test_compaction_keeps_the_last_version_
 RECONCILE = "broker/relay/reconcile.py"
 CONTROLLER = "broker/controller.py"
 COMPACTION = "broker/log/compaction.py"
+STORING = "tests/unit/test_store.py"
+STORE = "broker/store/engine.py"
+RENAMED = "tests/unit/test_renamed.py"
+SERVICE = "broker/sharing/service.py"
 
 PATH = (
     Fault(
@@ -125,5 +129,61 @@ PATH = (
         'db.execute("PRAGMA secure_delete=ON")',
         'db.execute("PRAGMA secure_delete=OFF")',
         "what was removed still stands in the file",
+    ),
+    Fault(
+        f"{STORING}::test_of_one_process_one_at_a_time_asks_for_the_lock",
+        STORE,
+        "threading.Lock() if",
+        "threading.Semaphore(99) if",
+        "all writers of a process try for the store's lock at once, and starve each other",
+    ),
+    Fault(
+        f"{STORING}::test_who_waits_behind_others_gives_up_as_soon_as_they",
+        STORE,
+        "if not self._turn.acquire(timeout=self._patience):",
+        "if not self._turn.acquire():",
+        "who waits behind others waits for the patience of each of them as well",
+    ),
+    Fault(
+        f"{RENAMED}::test_rights_are_taken_away_without_the_policy",
+        SERVICE,
+        "                take_away(connection, self._today())\n",
+        "",
+        "a grant that ends while the policy cannot be loaded keeps its share",
+    ),
+    Fault(
+        f"{RENAMED}::test_the_controller_closes_what_has_ended_without_the_policy",
+        CONTROLLER,
+        "                self._sharing.take_away()\n",
+        "",
+        "what has ended stays open while the policy cannot be loaded",
+    ),
+    Fault(
+        f"{RENAMED}::test_two_put_another_version_in_its_place",
+        SERVICE,
+        'return [Loosened(f"version.{self._must_be_in_force(version)}", UNREADABLE)]',
+        "return []",
+        "one person alone replaces a policy that can no longer be compared",
+    ),
+    Fault(
+        "tests/integration/test_doctor.py::test_what_the_log_was_not_given_is_found",
+        "broker/sqlite_options.py",
+        "if found[name] != want",
+        "if name not in found",
+        "a log whose commits do not last, or that keeps what was removed, is called well",
+    ),
+    Fault(
+        f"{COMPARING}::test_a_year_that_turns_meanwhile_is_no_difference",
+        RECONCILE,
+        "            start = 0  # a yearly pass is under way: anything may have moved\n",
+        "            pass\n",
+        "what a yearly pass brings while shares are compared counts as a difference",
+    ),
+    Fault(
+        "tests/unit/test_sharing.py::test_a_lower_tier_that_shows_more_to_another_takes_two",
+        SERVICE,
+        "            if any(change.widens for change in self.tier_impact(consumer, tier)):\n",
+        "            if tier > found.tier:\n",
+        "a lower tier of one, by which another is shown more, takes one person",
     ),
 )

@@ -398,3 +398,23 @@ def test_a_suspended_grant_counts_when_a_tier_changes(tmp_path: Path) -> None:
         broker.sharing.suspend(one.grant.id, "r")
         (change,) = broker.sharing.tier_impact("a", Level.L3)
         assert (change.state, change.direction) == ("SUSPENDED", "wider")
+
+
+def test_a_lower_tier_that_shows_more_to_another_takes_two(tmp_path: Path) -> None:
+    """What a grant will show holds already; what it no longer will, frees the others."""
+    with city.city(tmp_path) as broker:
+        put_in_force(broker, EDGES)
+        soon = str(broker.today + timedelta(days=3))
+        items = "id_no sex division_code name"
+        city.grant(broker, "first", items, tier=Level.L2, valid_from=soon)
+        later = city.grant(broker, "later", "name birth_date")
+        assert later.decision.effects["birth_date"].name == "decade"
+        found = broker.sharing.tier_impact("first", Level.L1)
+        assert ("later", "birth_date", "wider") in {
+            (one.consumer, one.item, one.direction) for one in found
+        }
+        with pytest.raises(GrantError, match="shows more to somebody: it needs another approver"):
+            broker.sharing.change_tier("first", Level.L1, "a", "", "r")
+        assert broker.sharing.consumer("first").tier == Level.L2
+        broker.sharing.change_tier("first", Level.L1, "a", "b", "r")
+        assert broker.sharing.decision(later.grant.id).effects["birth_date"].name == "keep"

@@ -124,3 +124,76 @@ def test_a_writer_is_not_starved_by_one_that_hardly_pauses(tmp_path: Path) -> No
     recording.join()
     store.close()
     assert statistics.mean(waited) < 0.3, waited
+
+
+def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float) -> list[float]:
+    """After how long each of five writers of one process gave up, the store being locked."""
+    connected = engine._on_connect
+
+    def impatient(connection: sqlite3.Connection, record: object) -> None:
+        connected(connection, record)
+        connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+
+    monkeypatch.setattr(engine, "_on_connect", impatient)
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    elsewhere = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    elsewhere.execute("BEGIN IMMEDIATE")
+    gave_up: list[float] = []
+    started = time.monotonic()
+
+    def write() -> None:
+        with pytest.raises(StoreError), store.writing():
+            pass
+        gave_up.append(time.monotonic() - started)
+
+    threads = [threading.Thread(target=write) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elsewhere.close()
+    with store.writing():
+        pass  # nobody who gave up keeps the turn
+    store.close()
+    return gave_up
+
+
+def test_who_waits_behind_others_gives_up_as_soon_as_they(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave_up = waiting(tmp_path, monkeypatch, 0.5)
+    assert len(gave_up) == 5 and min(gave_up) > 0.4 and max(gave_up) < 0.9, gave_up
+
+
+def test_of_one_process_one_at_a_time_asks_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait without trying."""
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    asking: set[int] = set()
+    most = [0]
+    sleep = time.sleep
+
+    def slept(seconds: float) -> None:
+        asking.add(threading.get_ident())
+        most[0] = max(most[0], len(asking))
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", slept)
+
+    def write() -> None:
+        with store.writing():
+            asking.discard(threading.get_ident())
+
+    elsewhere = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    elsewhere.execute("BEGIN IMMEDIATE")
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    sleep(0.3)
+    elsewhere.execute("ROLLBACK")
+    for thread in threads:
+        thread.join()
+    elsewhere.close()
+    store.close()
+    assert most[0] == 1
