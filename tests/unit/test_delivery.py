@@ -143,6 +143,7 @@ def test_the_right_is_asked_at_each_heartbeat(
         """There is never anything new."""
 
         async def more(self, *words: Any) -> bool:
+            await asyncio.sleep(0.001)
             return False
 
     async def send(message: Any) -> None:

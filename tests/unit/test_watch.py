@@ -51,12 +51,12 @@ def test_who_waits_is_woken_after_the_log_was_away(
     monkeypatch.setattr(pulse_module, "_LOOK", 0.05)
     monkeypatch.setattr(threading, "excepthook", lambda found: None)
     log, other = EmbeddedLog(tmp_path / "log.db"), EmbeddedLog(tmp_path / "log.db")
-    away, tried = threading.Event(), threading.Semaphore(0)
+    away, failed = threading.Event(), threading.Event()
     wait = log.wait
 
     def sometimes(*words: Any) -> int:
-        tried.release()
         if away.is_set():
+            failed.set()
             raise error
         return wait(*words)
 
@@ -67,14 +67,14 @@ def test_who_waits_is_woken_after_the_log_was_away(
         beating = threading.Thread(target=pulse.run, args=(stop,))
         beating.start()
         try:
-            for number, out in enumerate((False, True, False)):
-                away.set() if out else away.clear()
-                for _ in range(3):
-                    tried.acquire(timeout=1)
-                if not out:
-                    before = pulse.number
-                    other.commit(Batch(positions=[PositionWrite(f"p{number}", None, b"x")]))
-                    await beaten(pulse, before)
+            for name in ("before", "after"):
+                await asyncio.sleep(0.3)  # every beat of what was before has come
+                before = pulse.number
+                other.commit(Batch(positions=[PositionWrite(name, None, b"x")]))
+                await beaten(pulse, before)
+                away.set()
+                assert await asyncio.to_thread(failed.wait, 5)
+                away.clear()
         finally:
             stop.set()
             await asyncio.to_thread(beating.join)
