@@ -69,15 +69,12 @@ class Sources(Base):
 
     def _makers(self, files: Sequence[Path], dataset: str) -> Iterator[tuple[str, "_Maker"]]:
         """What makes each dataset's runner; a file that is wrong stops what it maps alone."""
-        good: list[Path] = []
-        for file in files:
-            try:
-                self.mappings([file])
-            except MappingError:
+        mappings: list[Mapping] = []
+        for file, found in self._read(files):
+            if isinstance(found, MappingError):
                 yield file.name, _Maker([], partial(self._refused, file))
             else:
-                good.append(file)
-        mappings = self.mappings(good) if good else []
+                mappings += found
         for name in sorted({one.dataset for one in mappings if dataset in ("", one.dataset)}):
             its = [one for one in mappings if one.dataset == name]
             yield name, _Maker(its, partial(self.runner, name, its))
@@ -100,21 +97,32 @@ class Sources(Base):
                 where=str(self.settings.mappings_path),
                 mend="put a mapping file there; connectors/samples/mappings has six to start from",
             )
-        found = [
-            mapping
-            for file in files
-            for mapping in load_mapping(file, self.catalog, self.settings.sources_path)
-        ]
+        mappings: list[Mapping] = []
+        for _, found in self._read(files):
+            if isinstance(found, MappingError):
+                raise found
+            mappings += found
+        return mappings
+
+    def _read(self, files: Sequence[Path]) -> Iterator[tuple[Path, list[Mapping] | MappingError]]:
+        """The mappings of each file, or what is wrong with it."""
         named: dict[tuple[str, str], Mapping] = {}
-        for mapping in found:
-            other = named.setdefault((mapping.dataset, mapping.name), mapping)
-            if other is not mapping:
-                raise MappingError(
-                    f"two sources of {mapping.dataset} are named {mapping.name}",
-                    where=mapping.file,
-                    mend=f"give one another name, or remove it; the other stands in {other.file}",
-                )
-        return found
+        for file in files:
+            try:
+                found = load_mapping(file, self.catalog, self.settings.sources_path)
+                names = dict(named)
+                for mapping in found:
+                    _add(names, mapping)
+            except MappingError as error:
+                yield file, error
+            else:
+                named = names
+                yield file, found
+
+    def refused(self) -> list[MappingError]:
+        """What is wrong with mapping files; the others are read all the same."""
+        found = [one for _, one in self._read(self._mapping_files())]
+        return [one for one in found if isinstance(one, MappingError)]
 
     def source(self, mapping: Mapping) -> Source:
         """The source that a mapping describes."""
@@ -161,7 +169,8 @@ class Sources(Base):
 
     def standings(self) -> list[tuple[str, Standing]]:
         """Where every source stands, with its dataset."""
-        mappings = self.mappings() if self._mapping_files() else []
+        read = [one for _, one in self._read(self._mapping_files())]
+        mappings = [one for some in read if isinstance(some, list) for one in some]
         patience = timedelta(seconds=self.settings.stalled_seconds)
         return [
             (dataset.id, one)
@@ -217,3 +226,14 @@ class Sources(Base):
 
     def _secrets(self, dataset: Dataset) -> Secrets:
         return Secrets(self.dataset_key("record", dataset), self.dataset_key("row", dataset))
+
+
+def _add(named: dict[tuple[str, str], Mapping], mapping: Mapping) -> None:
+    """Add a mapping by its name, which must be its own."""
+    other = named.setdefault((mapping.dataset, mapping.name), mapping)
+    if other is not mapping:
+        raise MappingError(
+            f"two sources of {mapping.dataset} are named {mapping.name}",
+            where=mapping.file,
+            mend=f"give one another name, or remove it; the other stands in {other.file}",
+        )

@@ -23,9 +23,11 @@ SOURCE = typer.Argument(..., help="a source's name; `shuqiao connect status` lis
 
 
 def status() -> None:
-    """Where each source stands: state, last row, last success, rows behind."""
+    """Where each source stands: state, last row, last success, rows behind. Exit status 1 where
+    a mapping file is wrong: what it maps is not read."""
     with opened() as broker:
         found, zone = broker.standings(), broker.settings.zone
+        refused = broker.refused()
     if OUTPUT.as_json:
         OUTPUT.document(
             [
@@ -40,6 +42,8 @@ def status() -> None:
                 for dataset, one in found
             ]
         )
+        if refused:
+            raise typer.Exit(1)
         return
     OUTPUT.table(
         [
@@ -67,6 +71,10 @@ def status() -> None:
         if one.reason:
             words = f" {dataset} · {one.reason}"
             OUTPUT.say(words, words, strong=one.source, sign="✗" if one.state == FAILED else "○")
+    for error in refused:
+        OUTPUT.say(str(error), str(error), sign="✗")
+    if refused:
+        raise typer.Exit(1)
 
 
 def pause(dataset: str, source: str = SOURCE) -> None:

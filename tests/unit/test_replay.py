@@ -411,6 +411,8 @@ def test_a_mapping_that_is_wrong_stops_no_other(tmp_path: Path) -> None:
         role = broker.connect_role(tell)
         role.run(stop)
         role.close()
+        assert [one.source for _, one in broker.standings()] == [COUNTY], "the other is told"
+        assert ["source.kind" in one.what for one in broker.refused()] == [True]
         assert "fax" not in told[0] and "source.kind" in told[0]
         codes(tmp_path, "kind: fax", "kind: csv", "mz_subsistence_allowance")
         assert live(broker, DATASET) == 1
