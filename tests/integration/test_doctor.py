@@ -129,8 +129,10 @@ def test_what_the_log_was_not_given_is_found(tmp_path: Path, name: str) -> None:
     made(tmp_path)
     with city.city(tmp_path, http_port=0, metrics_port=0) as broker:
         broker.log._db.execute(f"PRAGMA {name}=OFF")  # type: ignore[attr-defined]
-        (found,) = (one for one in examine(broker) if not one.well)
-    assert found.check == "log" and f"{name} is 0, not " in found.found
+        every = [one for one in examine(broker) if not one.well]
+    assert [one.check for one in every] == ["log"]
+    found = every[0]
+    assert f"{name} is 0, not " in found.found
     assert "another SQLite" in found.mend and "backup" not in found.mend
 
 

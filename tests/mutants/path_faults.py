@@ -140,9 +140,17 @@ PATH = (
     Fault(
         f"{STORING}::test_who_waits_behind_others_gives_up_as_soon_as_they",
         STORE,
+        "        if not self._turn.acquire(timeout=self._patience):\n"
+        "            raise self._unusable()\n",
+        "        self._turn.acquire()\n        until = time.monotonic() + self._patience\n",
+        "who waits behind others waits for the patience of each of them as well",
+    ),
+    Fault(
+        f"{STORING}::test_who_waits_for_a_long_transaction_of_its_own_process_gives_up",
+        STORE,
         "if not self._turn.acquire(timeout=self._patience):",
         "if not self._turn.acquire():",
-        "who waits behind others waits for the patience of each of them as well",
+        "who waits for another of its process waits without end",
     ),
     Fault(
         f"{RENAMED}::test_rights_are_taken_away_without_the_policy",

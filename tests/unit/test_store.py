@@ -126,8 +126,8 @@ def test_a_writer_is_not_starved_by_one_that_hardly_pauses(tmp_path: Path) -> No
     assert statistics.mean(waited) < 0.3, waited
 
 
-def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float) -> list[float]:
-    """After how long each of five writers of one process gave up, the store being locked."""
+def be_impatient(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+    """Stores that are opened from now on wait that many seconds."""
     connected = engine._on_connect
 
     def impatient(connection: sqlite3.Connection, record: object) -> None:
@@ -135,6 +135,11 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float) ->
         connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
 
     monkeypatch.setattr(engine, "_on_connect", impatient)
+
+
+def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float) -> list[float]:
+    """After how long each of five writers of one process gave up, the store being locked."""
+    be_impatient(monkeypatch, patience)
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     elsewhere = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     elsewhere.execute("BEGIN IMMEDIATE")
@@ -163,6 +168,31 @@ def test_who_waits_behind_others_gives_up_as_soon_as_they(
 ) -> None:
     gave_up = waiting(tmp_path, monkeypatch, 0.5)
     assert len(gave_up) == 5 and min(gave_up) > 0.4 and max(gave_up) < 0.9, gave_up
+
+
+def test_who_waits_for_a_long_transaction_of_its_own_process_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_impatient(monkeypatch, 0.3)
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    begun, over = threading.Event(), threading.Event()
+
+    def long() -> None:
+        with store.writing():
+            begun.set()
+            over.wait(2)
+
+    thread = threading.Thread(target=long)
+    thread.start()
+    begun.wait()
+    started = time.monotonic()
+    with pytest.raises(StoreError), store.writing():
+        pass
+    waited = time.monotonic() - started
+    over.set()
+    thread.join()
+    store.close()
+    assert 0.2 < waited < 1, waited
 
 
 def test_of_one_process_one_at_a_time_asks_for_the_lock(
