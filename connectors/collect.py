@@ -32,8 +32,8 @@ _APPENDED, _DELETED, _UNCHANGED, _OUTDATED = "appended", "deleted", "unchanged",
 _GONE = b"deleted\0"
 """What a deleted row is as a version."""
 
-_NEVER = 1 << 62
-"""Before all times, in ms, with a minus."""
+_UNCLEAR = b"unclear"
+"""Instead of a hash: rows of one file that differ, of which none is later."""
 
 _FUTURE = timedelta(days=1)
 """A row that says it was changed later than this from now is mistyped."""
@@ -72,6 +72,7 @@ class Collector:
         self._codec = Codec(dataset.schema)
         self._ownership = Ownership(dataset, log)
         self._aside = Aside(dataset, source, self._ownership, log, sealer, secrets.row)
+        self._filling: dict[bytes, Candidate] = {}
         self.met = Met()
 
     def origin(self, file: str) -> bytes:
@@ -83,7 +84,6 @@ class Collector:
         rows: Iterable[Row],
         origin: bytes = b"",
         whole: Whole | None = None,
-        fills: bool = False,
     ) -> Collected:
         """What is to be committed of some rows, and what became of them."""
         done = Collected()
@@ -98,8 +98,6 @@ class Collector:
         if whole is not None:
             self.met.keys.update(one.key for one in candidates)
         found = contest(candidates)
-        if fills:
-            found.winners = self._filling(found.winners)
         done.counts.duplicates += found.duplicates
         done.wrong += found.wrong
         self._append(found, origin, whole, done)
@@ -108,11 +106,35 @@ class Collector:
         self._aside.put(wrong, done, origin, self.met if whole is not None else None)
         return done
 
-    def _filling(self, winners: list[Candidate]) -> list[Candidate]:
-        """Those whose key is not live, or by something older."""
-        owners = self._ownership.of(one.key for one in winners)
-        live = {key: one.updated_at for key, one in owners.items() if one.hash is not None}
-        return [one for one in winners if one.updated_at > live.get(one.key, -_NEVER)]
+    def fill(self, rows: Iterable[Row], origin: bytes) -> None:
+        """Keep, of rows that stand in a file, the last for each key that is not live: by their
+        time of change, then by the order of the files. Nothing is taken before all are seen."""
+        candidates = [one for row in rows if isinstance(one := self._candidate(row), Candidate)]
+        owners = self._ownership.of(one.key for one in candidates)
+        for one in candidates:
+            owned, best = owners.get(one.key), self._filling.get(one.key)
+            if owned is not None and (owned.hash or one.updated_at <= owned.updated_at):
+                continue
+            now = replace(one, row=replace(one.row, origin=origin))
+            if best is None or one.updated_at > best.updated_at or origin != best.row.origin:
+                if best is None or one.updated_at >= best.updated_at:
+                    self._filling[one.key] = now
+            elif one.updated_at == best.updated_at and one.hash != best.hash:
+                # two rows of one file: a deletion holds; else nothing is clear of that key
+                hash_ = None if None in (one.hash, best.hash) else _UNCLEAR
+                self._filling[one.key] = replace(now, hash=hash_, body=b"")
+
+    def filled(self) -> Collected:
+        """What is to be committed of what `fill` has kept."""
+        done = Collected()
+        kept = [one for one in self._filling.values() if one.hash != _UNCLEAR]
+        had = self._ownership.rows_of(one.id for one in kept if one.id)
+        winners = [
+            one for one in kept if one.id not in had or had[one.id].is_version(one.hash or _GONE)
+        ]
+        self._filling = {}
+        self._append(Contest(winners), b"", None, done)
+        return done
 
     def row_key(self, row_id: str) -> RowKey | None:
         """What is known of the row with that id."""
@@ -200,12 +222,19 @@ class Collector:
                 left.pop(one.key, None)
                 self._put(one.key, fresh, one.body, done)
                 done.counts.superseded += bool(one.hash and owned and owned.hash)
-            elif owned is None:  # deleted before it was ever collected
-                done.batch.tables.append(self._ownership.write(one.key, fresh))
-            elif verdict == _UNCHANGED and owned.source == self.source:
+            elif owned is None or owned.source != self.source:
+                # deleted here before it was ever collected from here
+                note = RowKey(one.key, one.updated_at, _GONE[:VERSION])
+                if one.hash is None and self._noted(one.key) != note:
+                    done.batch.tables.append(self._ownership.write_row(self._gone(one.key), note))
+            elif verdict == _UNCHANGED:
                 known = replace(owned, origin=fresh.origin, row=one.id)
+                if one.hash is None:  # deleted once more: nothing older comes back
+                    known = replace(known, updated_at=max(owned.updated_at, one.updated_at))
                 if known != owned and one.key not in left:
                     done.batch.tables.append(self._ownership.write(one.key, known))
+        if whole is not None and whole.deletes and not whole.file:
+            left = {}  # the comparison at the end finds them, and asks where they are many
         for key, gone in left.items():
             done.counts.deleted += 1
             self._put(key, gone, b"", done)
@@ -213,6 +242,22 @@ class Collector:
     def _owned(self, one: Candidate, origin: bytes) -> Owned:
         origin = one.row.origin or origin
         return Owned(self.source, one.updated_at, one.hash, origin, one.id)
+
+    def _gone(self, key: bytes) -> bytes:
+        """What stands for a key that was deleted here and is not ours."""
+        return self._hash(f"gone\0{self.source}\0{key.hex()}")
+
+    def _noted(self, key: bytes) -> RowKey | None:
+        mark = self._gone(key)
+        return self._ownership.rows_of([mark]).get(mark)
+
+    def was_deleted(self, row: Row) -> bool:
+        """Whether a row that was set aside was deleted since, while its key was not ours."""
+        one = self._candidate(row)
+        if isinstance(one, Fault):
+            return False
+        note = self._noted(one.key)
+        return note is not None and one.updated_at <= note.updated_at
 
     def _move(
         self,
@@ -265,11 +310,12 @@ class Collector:
     def delete(self, missing: Iterable[tuple[bytes, Owned]]) -> Collected:
         """The tombstones of keys that are gone. When is not known, so that a row that comes
         back is newer whatever it says."""
-        done = Collected()
-        for key, owned in missing:
+        done, gone = Collected(), list(missing)
+        had = self._ownership.rows_of(owned.row for _, owned in gone if owned.row)
+        for key, owned in gone:
             done.counts.deleted += 1
             self._put(key, replace(owned, hash=None, updated_at=0), b"", done)
-            if owned.row:
+            if owned.row in had and had[owned.row].key == key:
                 done.batch.tables.append(self._ownership.write_row(owned.row, None))
         return done
 

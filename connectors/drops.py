@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,24 @@ _CORRECTED = re.compile(r"(?P<stem>.+)[.\-_](?:更正|corrected)(?P<number>[0-9]
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A file to read. `name` is its own, or of the file that it `replaces`; `digest` is what it
-    is known by. `covers` is what stands no more once it is taken. `late` is the name to give to
-    one that came when its name was corrected already. `done` are the lines behind us on a
-    second start."""
+    """A file to read. `name` is its own, or of the file that it `replaces`, as the correction of
+    that `number`; `digest` is what it is known by. `covers` is what stands no more once it is
+    taken. `late` is the name to give to one that came when its name was corrected already.
+    `done` are the lines behind us on a second start."""
 
     path: Path
     digest: str
     name: str
-    replaces: bool
+    number: int
     covers: tuple["Drop", ...] = ()
     late: str = ""
     encoding: str = ""
     done: int = 0
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it is a correction."""
+        return self.number > 0
 
     @property
     def mark(self) -> str:
@@ -52,12 +57,13 @@ class Drop:
 @dataclass(frozen=True, slots=True)
 class Position:
     """What was read: digests of files, the names that were taken, the marks of those that a
-    correction covers, the file being read and its lines. `fills`: something was taken away that
-    other files may give."""
+    correction covers, the last correction of each name, the file being read and its lines.
+    `fills`: something was taken away that other files may give."""
 
     taken: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     covered: tuple[str, ...] = ()
+    corrected: dict[str, int] = field(default_factory=dict)
     reading: str = ""
     line: int = 0
     fills: bool = False
@@ -81,8 +87,18 @@ class Position:
             taken=(*(one for one in self.taken if one not in gone), drop.digest),
             names=(*(one for one in self.names if one != _short(drop.name)), _short(drop.name)),
             covered=(*(one for one in self.covered if one not in marks), *marks),
+            corrected=self.corrected
+            | ({_short(drop.name): max(drop.number, self.last(drop))} if drop.replaces else {}),
             fills=self.fills or drop.replaces,
         )
+
+    def last(self, drop: Drop) -> int:
+        """The last correction of that file's name that was taken; 0 where none was."""
+        return self.corrected.get(_short(drop.name), 0)
+
+    def stands(self, drop: Drop) -> bool:
+        """Whether no later correction, and no other, has taken a file's place."""
+        return drop.number >= self.last(drop) and drop.mark not in self.covered
 
 
 class Folder:
@@ -99,25 +115,20 @@ class Folder:
             newest = self._finished()[-1:]
             return [drop for path in newest for drop in self._newest(path, position, again)]
         found = []
-        for *before, drop in self._by_name():
-            left = [one for one in before if one.mark not in position.covered]
-            late = [one for one in left if one.digest not in position.taken]
-            if drop.digest not in position.taken:
-                late = []  # it corrects whatever is there now
+        for some in self._by_name():
+            *before, drop = some
+            corrects = drop.number > position.last(drop)  # whatever is there now
+            late = [] if corrects else [one for one in some if _is_late(one, position)]
             covers = tuple(one for one in before if one not in late)
-            if drop.mark not in position.covered and (again or drop.digest not in position.taken):
+            if position.stands(drop) and (again or drop.digest not in position.taken):
                 found.append(replace(drop, covers=covers))
-            found += (replace(one, late=_next_name(drop.path)) for one in late)
+            found += (replace(one, late=_next_name(one, position)) for one in late)
         return found
 
     def current(self, position: Position) -> list[Drop]:
         """The files that stand: read, and not covered."""
         last = [some[-1] for some in self._by_name()]
-        return [
-            drop
-            for drop in last
-            if drop.digest in position.taken and drop.mark not in position.covered
-        ]
+        return [drop for drop in last if drop.digest in position.taken and position.stands(drop)]
 
     def _by_name(self) -> list[list[Drop]]:
         """Every file with its corrections, the last of them at the end."""
@@ -127,13 +138,13 @@ class Folder:
             digest = self._digest(path)
             if number:
                 digest = f"{digest}.{_short(path.name)}"
-            drop = Drop(path, digest, self._name(path, name), number > 0)
+            drop = Drop(path, digest, self._name(path, name), number)
             by_name.setdefault(drop.name, []).append(drop)
         return list(by_name.values())
 
     def _newest(self, path: Path, position: Position, again: bool) -> list[Drop]:
         """The newest of the files that are each the whole, unless it is the one read last."""
-        drop = Drop(path, self._digest(path), self._name(path, path.name), replaces=False)
+        drop = Drop(path, self._digest(path), self._name(path, path.name), number=0)
         name = _short(drop.name)
         if (position.taken[-1:], position.names[-1:]) == ((drop.digest,), (name,)):
             return [drop] if again else []
@@ -202,14 +213,16 @@ def _counted(name: str) -> list[tuple[int, str]]:
     return [(int(one), "") if one.isdigit() and one.isascii() else (-1, one) for one in parts]
 
 
-def _next_name(path: Path) -> str:
-    """How the correction after this one is called."""
-    found = _CORRECTED.fullmatch(path.stem)
-    if found is None:
-        return shown_name(path)
-    number = int(found["number"] or 1) + 1
-    head = path.stem[: found.start("number")]
-    return f"{shown_name(Path(head))}{number}{path.suffix}"
+def _is_late(drop: Drop, position: Position) -> bool:
+    """Whether a file came when a later correction of its name was taken already."""
+    known = drop.digest in position.taken or drop.mark in position.covered
+    return not known and drop.number < position.last(drop)
+
+
+def _next_name(drop: Drop, position: Position) -> str:
+    """How the next correction of a file is called."""
+    path = Path(drop.name)
+    return f"{shown_name(Path(path.stem))}.更正{position.last(drop) + 1}{path.suffix}"
 
 
 def _short(name: str) -> str:

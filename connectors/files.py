@@ -98,7 +98,7 @@ class CsvDrops:
                 mend = "drop it again with the columns as they are now"
                 row = _whole_file(drop.path, "not_read_again", mend)
                 yield RowBatch([row], position.write(), drop.name)
-        yield RowBatch([], replace(position, fills=False).write())
+        yield RowBatch([], replace(position, fills=False).write(), fills=True)
 
     def _take(self, drop: Drop, position: Position, limit: int) -> Iterator[RowBatch]:
         """The batches of one file."""

@@ -138,12 +138,13 @@ class Replay:
                 report.lost += 1  # the mapping has other columns now
                 continue
             deleted, row_id = mapping.is_deleted(cells), mapping.id_of(cells)
-            if self._is_past(back, owned, collector.row_key(row_id) if row_id else None):
+            place = back.place.decode()
+            row = Row(place, cells, entry.raw, deleted, id=row_id, origin=back.origin)
+            known = collector.row_key(row_id) if row_id else None
+            if self._is_past(back, owned, known) or collector.was_deleted(row):
                 report.overtaken += 1
                 self._quarantine.take_out(stored.key, entry, batch)
                 continue
-            place = back.place.decode()
-            row = Row(place, cells, entry.raw, deleted, id=row_id, origin=back.origin)
             found[id(row)] = row, stored, entry
         # in one batch, whatever they came with, so that of two versions the later stands
         done = collector.collect([row for row, _, _ in found.values()])

@@ -194,7 +194,12 @@ class Runner:
                 if reading.stopped():
                     return
                 continue
-            done = collector.collect(page.rows, origin, whole, page.fills)
+            if page.fills and page.rows:
+                collector.fill(page.rows, origin)
+                if reading.stopped():
+                    return
+                continue
+            done = collector.filled() if page.fills else collector.collect(page.rows, origin, whole)
             if whole is not None and whole.last:
                 ahead.clear()
                 self._end_whole(whole, collector, done, source.name in reading.allow)

@@ -65,7 +65,7 @@ class Whole:
 class RowBatch:
     """Rows, and the position after the last of them. `file` names the file they stand in;
     its corrections have the same name here. Rows that fill stand only where nothing is live
-    under their key, or something older."""
+    under their key; one without rows says that those were all."""
 
     rows: list[Row]
     position: bytes

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 
 from broker.bootstrap import Broker
 from broker.cli import reconcile as command
@@ -107,6 +108,7 @@ def typed(
     monkeypatch.setenv("SHUQIAO_STATE", str(folder))
     monkeypatch.setattr(OUTPUT, "lang", "en")
     monkeypatch.setattr(OUTPUT, "as_json", False)
+    monkeypatch.setattr(OUTPUT, "console", Console())
     capsys.readouterr()
     try:
         command.reconcile(*words or ("",))

@@ -8,7 +8,11 @@ import pytest
 
 from broker.bootstrap import Broker
 from broker.errors import MappingError
-from tests import city
+from broker.projection.avro import Codec
+from connectors.drops import Drop
+from connectors.files import CsvDrops
+from connectors.source import Row
+from tests import city, recompute
 from tests.faults.bad import ALLOWANCE, HEADER, drop, entries, line, live
 from tests.unit.test_comparison import change_mapping, run, use_key_diff
 
@@ -312,6 +316,51 @@ def test_what_was_corrected_does_not_come_back_without_its_correction(
     assert live(broker, ALLOWANCE) == 3, "somebody says so anew"
 
 
+def test_what_a_filling_pass_finds_twice(files: Callable[..., Broker], tmp_path: Path) -> None:
+    """As if the files were read anew: the last of equal time stands, a deletion holds, and of
+    two rows in one file none."""
+    broker = files()
+    drop(tmp_path, content(line(1, 月保障金="1.00"), line(4, 月保障金="1.00")), "a.csv")
+    drop(tmp_path, content(line(1, 月保障金="2.00"), line(5), line(6)), "b.csv")
+    drop(tmp_path, content(line(4, 月保障金="2.00"), line(4, 月保障金="3.00")), "bb.csv")
+    run(broker, ALLOWANCE, 2)
+    drop(tmp_path, content(line(1, 月保障金="3.00", **LATER), line(4, **LATER), line(7)), "c.csv")
+    run(broker, ALLOWANCE, 2)
+    drop(tmp_path, content(line(7)), "c.更正.csv")
+    assert run(broker, ALLOWANCE, 2).error is None
+    dataset = broker.catalog.dataset(ALLOWANCE)
+    codec = Codec(dataset.schema)
+    amounts = {
+        record["cert_no"][-1]: str(record["monthly_amount"])
+        for key, sealed in recompute.newest(broker, dataset.collected_topic).items()
+        for record in [codec.decode(broker.sealer.open(dataset.collected_topic, key, sealed).body)]
+    }
+    assert amounts == {"1": "2.00", "5": "500.00", "6": "500.00", "7": "500.00"}
+
+
+@pytest.mark.parametrize("then", [[], [line(3)]])
+def test_a_name_that_was_corrected_stays_corrected(
+    files: Callable[..., Broker], tmp_path: Path, then: list[str]
+) -> None:
+    """Its files were put away one after the other, and come back."""
+    broker = files()
+    for name, numbers in (("a.csv", (1, 2)), ("a.更正.csv", (2,)), ("a.更正2.csv", (1,))):
+        drop(tmp_path, content(*map(line, numbers)), name)
+        run(broker, ALLOWANCE)
+        (tmp_path / DROPS / name).unlink()
+    drop(tmp_path, content(line(2)), "a.更正.csv")
+    drop(tmp_path, content(line(1), line(2), *then), "a.csv")
+    drop(tmp_path, content(line(7), line(8)), "z.csv")
+    for again in (False, True):
+        run(broker, ALLOWANCE, again=again)
+        assert live(broker, ALLOWANCE) == 3
+    drop(tmp_path, content(line(7)), "z.更正.csv")
+    run(broker, ALLOWANCE)
+    assert live(broker, ALLOWANCE) == 2
+    found = [entry.reason for entry in entries(broker, ALLOWANCE)]
+    assert found == ["corrected_already"] * len(then)
+
+
 @pytest.mark.parametrize("dated", [{}, LATER])
 @pytest.mark.parametrize("name", ["a.更正.csv", "c.csv"])
 def test_what_moves_from_one_file_to_another_in_one_run(
@@ -360,15 +409,24 @@ def test_a_file_with_columns_of_old_stops_no_correction(
         assert run(broker, ALLOWANCE).error is None and live(broker, ALLOWANCE) == 3
 
 
-def test_many_corrections_are_read_about_twice(
-    files: Callable[..., Broker], tmp_path: Path
+def test_many_corrections_are_filled_from_in_one_pass(
+    files: Callable[..., Broker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rows, read = CsvDrops._rows, list[str]()
+
+    def reading(self: CsvDrops, drop: Drop) -> Iterator[tuple[Row, int]]:
+        read.append(drop.name)
+        return rows(self, drop)
+
+    monkeypatch.setattr(CsvDrops, "_rows", reading)
     broker = files()
     for number in range(20):
         drop(tmp_path, content(line(number), line(100 + number)), f"{number}.csv")
         drop(tmp_path, content(line(number)), f"{number}.更正.csv")
-    assert run(broker, ALLOWANCE).counts.rows == 40
-    assert run(broker, ALLOWANCE, again=True).counts.rows == 40
+    for again in (False, True):
+        read.clear()
+        assert run(broker, ALLOWANCE, again=again).counts.rows == 20
+        assert len(read) == 4 * 20, "ahead, for double keys, for the rows; and once to fill"
 
 
 def test_the_newest_is_the_last_as_people_count(

@@ -100,9 +100,34 @@ def test_a_person_deleted_at_the_source_does_not_come_back(broker: Broker, tmp_p
     codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
     assert replayed(broker) == {"collected": 0, "overtaken": 1, "wrong": 0, "lost": 0}
     assert live(broker, DATASET) == 1 and entries(broker, DATASET) == []
-    city.put(path, city.resident(1, NOW, xb="男"))
-    broker.runner(DATASET, broker.mappings()).run(7, again=True)
-    assert live(broker, DATASET) == 1, "an older version is outdated"
+
+
+def test_who_is_deleted_here_does_not_stand_over_another_source(
+    broker: Broker, tmp_path: Path
+) -> None:
+    here, there = city.county(tmp_path, "371502"), city.county(tmp_path, "371521")
+    later = [(NOW + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M:%S") for n in range(3)]
+    city.put(there, city.resident(1, NOW))
+    city.collect(broker)
+    city.put(here, city.resident(1, NOW, xm="错", xb="男", gxsj=later[1]))
+    city.collect(broker)
+    city.put(here, city.resident(1, NOW, zxbz="1", gxsj=later[2]))
+    city.collect(broker)
+    codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+    assert replayed(broker) == {"collected": 0, "overtaken": 1, "wrong": 0, "lost": 0}
+
+
+def test_who_was_deleted_twice_does_not_come_back(tmp_path: Path) -> None:
+    city.use_mapping(tmp_path)
+    path = city.county(tmp_path, "371502")
+    later = [(NOW + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M:%S") for n in range(4)]
+    steps = ({}, {"zxbz": "1"}, {"xb": "男"}, {"zxbz": "1"})
+    with city.city(tmp_path) as broker:
+        for at, step in zip(later, steps, strict=True):
+            city.put(path, city.resident(1, NOW, gxsj=at, **step))
+            city.collect(broker)
+        codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+        assert replayed(broker)["overtaken"] == 1 and live(broker, DATASET) == 0
 
 
 def test_a_key_that_its_other_source_deleted_waits_for_its_own(

@@ -198,6 +198,29 @@ def test_a_row_whose_key_cannot_be_read_keeps_its_last_good_version(tmp_path: Pa
         assert live(broker, DATASET) == 5
 
 
+def test_a_table_with_new_row_ids_is_asked_about(tmp_path: Path) -> None:
+    schemas = use_key_diff(
+        tmp_path,
+        "ga/resident_base.avsc",
+        "ga_resident_base",
+        ("deletes: soft_delete", "deletes: key_diff"),
+        ('soft_delete: {column: zxbz, values: ["1"]}\n', ""),
+        ("ignore: [bz]", "ignore: [zxbz]"),
+        ("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"),
+    )
+    path = city.county(tmp_path, "371502")
+    put(path, *(row(number, f"r{number}", 0) for number in range(60)))
+    with city.city(tmp_path, schemas=schemas) as broker:
+        run(broker)
+        with sqlite3.connect(path) as db:
+            db.execute("DELETE FROM t_rkxx")
+        put(path, *(row(number + 30, f"r{number}", 1) for number in range(30)))
+        report = run(broker, again=True)
+        assert report.error is not None and live(broker, DATASET) == 60
+        report = run(broker, allow=["ga_t_rkxx-371502"])
+        assert report.counts.deleted == 30 and live(broker, DATASET) == 30
+
+
 def test_a_row_goes_on_to_a_key_and_its_older_version_is_replayed(tmp_path: Path) -> None:
     """Nobody comes back under a key that the row had before, also after its deletion."""
     path = rows_by_id(tmp_path)
