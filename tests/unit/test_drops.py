@@ -344,11 +344,11 @@ def test_a_name_that_was_corrected_stays_corrected(
 ) -> None:
     """Its files were put away one after the other, and come back."""
     broker = files()
-    for name, numbers in (("a.csv", (1, 2)), ("a.更正.csv", (2,)), ("a.更正2.csv", (1,))):
+    for name, numbers in (("a.csv", (1, 2)), ("a.更正.csv", (2, 5)), ("a.更正2.csv", (1,))):
         drop(tmp_path, content(*map(line, numbers)), name)
         run(broker, ALLOWANCE)
         (tmp_path / DROPS / name).unlink()
-    drop(tmp_path, content(line(2)), "a.更正.csv")
+    drop(tmp_path, content(line(2), line(5)), "a.更正.csv")
     drop(tmp_path, content(line(1), line(2), *then), "a.csv")
     drop(tmp_path, content(line(7), line(8)), "z.csv")
     for again in (False, True):
