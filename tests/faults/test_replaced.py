@@ -99,7 +99,7 @@ def test_what_is_written_to_a_deleted_log_does_not_leave(tmp_path: Path) -> None
         got = b""
         with (
             client.stream("GET", f"/v1/datasets/{DATASET}/snapshot") as answer,
-            pytest.raises(httpx2.RemoteProtocolError),
+            pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)),
         ):
             for piece in answer.iter_bytes():
                 got += piece
@@ -151,5 +151,5 @@ def answers(url: str) -> bool:
 
 def write(broker: Broker, share: Share) -> None:
     """A record, as a relay that still has the old file open would."""
-    (first,) = broker.log.read(share.topic, 0, 0, 1)
-    broker.log.commit(Batch([Append(share.topic, 0, b"a later key", first.value)]))
+    some = (record for part in range(4) for record in broker.log.read(share.topic, part, 0, 1))
+    broker.log.commit(Batch([Append(share.topic, 0, b"a later key", next(some).value)]))
