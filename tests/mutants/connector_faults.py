@@ -163,11 +163,11 @@ CONNECTORS = (
         "a file without a header shows somebody's name",
     ),
     Fault(
-        f"{REPLAY}::test_what_came_since_at_the_same_time_of_change[deleted-True]",
+        f"{REPLAY}::test_what_came_since_at_the_same_time_of_change[mended-True]",
         "connectors/replay.py",
         "            return not row.is_version(back.mark)\n",
         "            return False\n",
-        "a deleted person comes back where a source dates by the day",
+        "what was mended is undone where a source dates by the day",
     ),
     Fault(
         f"{REPLAY}::test_what_another_file_only_repeats_has_not_changed",
@@ -188,7 +188,7 @@ CONNECTORS = (
         "connectors/drops.py",
         "            covered=(*(one for one in self.covered if one not in marks), *marks),\n",
         "            covered=(),\n",
-        "who was taken away by a correction comes back once that is archived",
+        "what a correction covers is told as if it came anew",
     ),
     Fault(
         f"{DROPS}::test_a_correction_leaves_the_quarantine_of_others",

@@ -310,7 +310,7 @@ def test_what_was_corrected_does_not_come_back_without_its_correction(
     (tmp_path / DROPS / "a.更正.csv").unlink()
     drop(tmp_path, content(line(3)), "b.csv")
     run(broker, ALLOWANCE, again=again)
-    assert live(broker, ALLOWANCE) == 2
+    assert live(broker, ALLOWANCE) == 2 and entries(broker, ALLOWANCE) == []
     drop(tmp_path, content(line(1), line(2)), "c.csv")
     run(broker, ALLOWANCE)
     assert live(broker, ALLOWANCE) == 3, "somebody says so anew"
