@@ -62,15 +62,14 @@ class Aside:
         if not wrong:
             return
         keys = {one.key for one in wrong if one.key}
-        unread = (one.id for one in wrong if one.id and not one.key)
-        last = {row.key for row in self._ownership.rows_of(unread).values() if row.key}
         owners = self._ownership.of(keys) | self._ownership.written(done.batch)
         fresh: dict[bytes, list[Wrong]] = defaultdict(list)
         for one in wrong:
             mark = done.marks[id(one.row)] = self._mark(one)
             fresh[mark].append(one)
         if met is not None:
-            met.keys |= keys | last
+            unread = (one.id for one in wrong if one.id and not one.key)
+            met.keys |= keys | self._ownership.last_keys(unread)
             met.wrong.update(fresh)
         known = self._log.entries(self._table, 0, fresh)
         for mark, some in fresh.items():

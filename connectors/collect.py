@@ -80,10 +80,7 @@ class Collector:
         return self._hash(f"file\0{self.source}\0{file}")[:8] if file else b""
 
     def collect(
-        self,
-        rows: Iterable[Row],
-        origin: bytes = b"",
-        whole: Whole | None = None,
+        self, rows: Iterable[Row], origin: bytes = b"", whole: Whole | None = None
     ) -> Collected:
         """What is to be committed of some rows, and what became of them."""
         done = Collected()
@@ -116,10 +113,13 @@ class Collector:
             if owned is not None and (owned.hash or one.updated_at <= owned.updated_at):
                 continue
             now = replace(one, row=replace(one.row, origin=origin))
-            if best is None or one.updated_at > best.updated_at or origin != best.row.origin:
-                if best is None or one.updated_at >= best.updated_at:
-                    self._filling[one.key] = now
-            elif one.updated_at == best.updated_at and one.hash != best.hash:
+            if best is None or one.updated_at > best.updated_at:
+                self._filling[one.key] = now
+            elif one.updated_at < best.updated_at:
+                continue
+            elif origin != best.row.origin:
+                self._filling[one.key] = now
+            elif one.hash != best.hash:
                 # two rows of one file: a deletion holds; else nothing is clear of that key
                 hash_ = None if None in (one.hash, best.hash) else _UNCLEAR
                 self._filling[one.key] = replace(now, hash=hash_, body=b"")
@@ -138,8 +138,7 @@ class Collector:
 
     def row_key(self, row_id: str) -> RowKey | None:
         """What is known of the row with that id."""
-        mark = self._mark(row_id)
-        return self._ownership.rows_of([mark]).get(mark)
+        return self._noted(self._mark(row_id))
 
     def keys(self, rows: Iterable[Row]) -> set[bytes]:
         """The keys of rows, as far as they can be read; else, by its id, the row's last."""
@@ -149,7 +148,7 @@ class Collector:
                 keys.add(key)
             elif row.id:
                 unread.append(self._mark(row.id))
-        return keys | {last.key for last in self._ownership.rows_of(unread).values() if last.key}
+        return keys | self._ownership.last_keys(unread)
 
     def _candidate(self, row: Row) -> Candidate | Fault:
         if row.fault is not None:
@@ -186,7 +185,9 @@ class Collector:
     def _append(self, found: Contest, origin: bytes, whole: Whole | None, done: Collected) -> None:
         """Records and owners; what is not taken is added to the wrong ones, or counted."""
         both = (*found.winners, *found.passed)
-        had = self._ownership.rows_of(one.id for one in both if one.id)
+        passed = {id(one) for one in found.passed}
+        gone = {one.key: self._gone(one.key) for one in found.winners if one.hash is None}
+        had = self._ownership.rows_of([*(one.id for one in both if one.id), *gone.values()])
         owners = self._ownership.of(
             {*(one.key for one in both), *(last.key for last in had.values())}
         )
@@ -203,7 +204,7 @@ class Collector:
         left: dict[bytes, Owned] = {}
         for one in both:
             if one.id and not is_past(one):
-                key = self._move(one, had.get(one.id), owners, found, done)
+                key = self._move(one, had.get(one.id), owners, id(one) in passed, done)
                 if key:
                     left[key] = replace(self._owned(one, origin), hash=None)
         owners |= left
@@ -225,8 +226,8 @@ class Collector:
             elif owned is None or owned.source != self.source:
                 # deleted here before it was ever collected from here
                 note = RowKey(one.key, one.updated_at, _GONE[:VERSION])
-                if one.hash is None and self._noted(one.key) != note:
-                    done.batch.tables.append(self._ownership.write_row(self._gone(one.key), note))
+                if one.hash is None and had.get(gone[one.key]) != note:
+                    done.batch.tables.append(self._ownership.write_row(gone[one.key], note))
             elif verdict == _UNCHANGED:
                 known = replace(owned, origin=fresh.origin, row=one.id)
                 if one.hash is None:  # deleted once more: nothing older comes back
@@ -235,9 +236,9 @@ class Collector:
                     done.batch.tables.append(self._ownership.write(one.key, known))
         if whole is not None and whole.deletes and not whole.file:
             left = {}  # the comparison at the end finds them, and asks where they are many
-        for key, gone in left.items():
+        for key, owner in left.items():
             done.counts.deleted += 1
-            self._put(key, gone, b"", done)
+            self._put(key, owner, b"", done)
 
     def _owned(self, one: Candidate, origin: bytes) -> Owned:
         origin = one.row.origin or origin
@@ -247,8 +248,7 @@ class Collector:
         """What stands for a key that was deleted here and is not ours."""
         return self._hash(f"gone\0{self.source}\0{key.hex()}")
 
-    def _noted(self, key: bytes) -> RowKey | None:
-        mark = self._gone(key)
+    def _noted(self, mark: bytes) -> RowKey | None:
         return self._ownership.rows_of([mark]).get(mark)
 
     def was_deleted(self, row: Row) -> bool:
@@ -256,7 +256,7 @@ class Collector:
         one = self._candidate(row)
         if isinstance(one, Fault):
             return False
-        note = self._noted(one.key)
+        note = self._noted(self._gone(one.key))
         return note is not None and one.updated_at <= note.updated_at
 
     def _move(
@@ -264,21 +264,21 @@ class Collector:
         one: Candidate,
         last: RowKey | None,
         owners: Mapping[bytes, Owned],
-        found: Contest,
+        passed: bool,
         done: Collected,
     ) -> bytes:
         """Note the key that a row has; the key that is live because of it and that it no
-        longer has, being elsewhere or deleted. Empty where there is none."""
+        longer has, being elsewhere, or deleted and `passed`. Empty where there is none."""
         now = RowKey(one.key, one.updated_at, (one.hash or _GONE)[:VERSION])
         if last != now:
             done.batch.tables.append(self._ownership.write_row(one.id, now))
         key = last.key if last else one.key
         is_elsewhere = key != one.key
-        is_deleted = one.hash is None and any(one is passed for passed in found.passed)
+        is_deleted = one.hash is None and passed
         owned = owners.get(key)
+        is_live = owned is not None and owned.hash is not None
         is_of_row = owned is not None and (owned.source, owned.row) == (self.source, one.id)
-        live = owned is not None and owned.hash is not None
-        return key if live and is_of_row and (is_elsewhere or is_deleted) else b""
+        return key if is_live and is_of_row and (is_elsewhere or is_deleted) else b""
 
     def _verdict(self, one: Candidate, owned: Owned | None, wins: bool) -> "str | Fault":
         """What becomes of a row: the name of its count, or why it is set aside."""

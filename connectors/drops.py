@@ -184,7 +184,7 @@ class Folder:
                 and path.suffix.lower() not in _UNFINISHED
                 and now - path.stat().st_mtime >= self._settle
             ),
-            key=lambda path: (path.parent, _counted(_corrects(path)[0]), _corrects(path)[1]),
+            key=_order,
         )
 
 
@@ -205,6 +205,12 @@ def _corrects(path: Path) -> tuple[str, int]:
     if found is None:
         return path.name, 0
     return f"{found['stem']}{path.suffix}", int(found["number"] or 1)
+
+
+def _order(path: Path) -> tuple[Path, list[tuple[int, str]], int]:
+    """Where a file stands among the others."""
+    name, number = _corrects(path)
+    return path.parent, _counted(name), number
 
 
 def _counted(name: str) -> list[tuple[int, str]]:

@@ -91,8 +91,7 @@ class CsvDrops:
         """What corrections took away and files that stand give; in one pass behind them all."""
         for drop in self._folder.current(position):
             try:
-                rows = self._rows(replace(drop, encoding=self._encoding(drop.path)))
-                while part := [row for row, _ in islice(rows, limit)]:
+                for part in self._parts(replace(drop, encoding=self._encoding(drop.path)), limit):
                     yield RowBatch(part, position.write(), drop.name, fills=True)
             except SourceError:
                 mend = "drop it again with the columns as they are now"
@@ -164,13 +163,15 @@ class CsvDrops:
     ) -> Iterator[RowBatch]:
         """Every row of a file, to be looked at."""
         ahead = replace(whole, ahead=True)
-        rows: list[Row] = []
-        for row, _ in self._rows(drop):
-            rows.append(row)
-            if len(rows) >= limit:
-                yield RowBatch(rows, position.write(), drop.name, ahead)
-                rows = []
-        yield RowBatch(rows, position.write(), drop.name, replace(ahead, last=True))
+        for part in self._parts(drop, limit):
+            yield RowBatch(part, position.write(), drop.name, ahead)
+        yield RowBatch([], position.write(), drop.name, replace(ahead, last=True))
+
+    def _parts(self, drop: Drop, limit: int) -> Iterator[list[Row]]:
+        """Every row of a file, `limit` at a time."""
+        rows = self._rows(drop)
+        while part := [row for row, _ in islice(rows, limit)]:
+            yield part
 
     def _repeated(self, drop: Drop) -> frozenset[bytes]:
         """The keys that more than one line of the file has."""

@@ -121,24 +121,22 @@ class Ownership:
 
     def written(self, batch: Batch) -> dict[bytes, Owned]:
         """The owners that a batch sets."""
-        return {
-            one.key: Owned.unpack(one.value)
-            for one in batch.tables
-            if one.table == self._owners and one.value is not None
-        }
+        found = _written(batch, self._owners)
+        return {key: Owned.unpack(stored) for key, stored in found.items()}
 
     def written_rows(self, batch: Batch) -> dict[bytes, RowKey]:
         """The rows' keys that a batch notes."""
-        return {
-            one.key: RowKey.unpack(one.value)
-            for one in batch.tables
-            if one.table == self._rows and one.value is not None
-        }
+        found = _written(batch, self._rows)
+        return {row: RowKey.unpack(stored) for row, stored in found.items()}
 
     def rows_of(self, rows: Iterable[bytes]) -> dict[bytes, RowKey]:
         """The key that each row had last, by the row's mark."""
         found = self._entries(self._rows, rows)
         return {row: RowKey.unpack(stored) for row, stored in found.items()}
+
+    def last_keys(self, rows: Iterable[bytes]) -> set[bytes]:
+        """The keys that rows had when they were last right."""
+        return {last.key for last in self.rows_of(rows).values() if last.key}
 
     def write_row(self, row: bytes, key: RowKey | None) -> TableWrite:
         """What notes a row's key; None forgets the row."""
@@ -153,3 +151,10 @@ class Ownership:
             for partition, some in by_partition.items()
             for key, stored in self._log.entries(table, partition, some).items()
         }
+
+
+def _written(batch: Batch, table: str) -> dict[bytes, bytes]:
+    """The entries of a table that a batch sets."""
+    return {
+        one.key: one.value for one in batch.tables if one.table == table and one.value is not None
+    }

@@ -24,7 +24,7 @@ from connectors.collected import Collected, Counts, Met
 from connectors.comparison import Comparison
 from connectors.held import PAUSED, Held, asks
 from connectors.ownership import Owned
-from connectors.source import Source, Whole
+from connectors.source import RowBatch, Source, Whole
 from connectors.status import FAILED, IDLE, RUNNING, Status, Statuses
 
 _NOTE = 2.0
@@ -186,23 +186,11 @@ class Runner:
         committed, after = committed_position(name, self._log, self._sealer)
         ahead: set[bytes] = set()
         for page in source.batches(after, reading.limit, reading.again):
-            whole, origin = page.whole, collector.origin(page.file)
-            if whole is not None and whole.ahead:
-                ahead |= collector.keys(page.rows)
-                if whole.last and source.name not in reading.allow:
-                    self._missing(ahead, collector, whole)
+            done = self._meet(page, collector, ahead, source.name in reading.allow)
+            if done is None:
                 if reading.stopped():
                     return
                 continue
-            if page.fills and page.rows:
-                collector.fill(page.rows, origin)
-                if reading.stopped():
-                    return
-                continue
-            done = collector.filled() if page.fills else collector.collect(page.rows, origin, whole)
-            if whole is not None and whole.last:
-                ahead.clear()
-                self._end_whole(whole, collector, done, source.name in reading.allow)
             batch, counts = done.batch, done.counts
             if batch.appends or batch.tables or page.position != after:
                 # also where the position stays: it says that nobody else was here
@@ -218,6 +206,26 @@ class Runner:
             if counts.news and time.monotonic() >= report.note_after:
                 self._note(report, RUNNING)
 
+    def _meet(
+        self, page: RowBatch, collector: Collector, ahead: set[bytes], allowed: bool
+    ) -> Collected | None:
+        """What is to be committed of a page; None where its rows are only looked at. `ahead` are
+        the keys that were handed over ahead."""
+        whole, origin = page.whole, collector.origin(page.file)
+        if whole is not None and whole.ahead:
+            ahead |= collector.keys(page.rows)
+            if whole.last and not allowed:
+                self._missing(ahead, collector, whole)
+            return None
+        if page.fills and page.rows:
+            collector.fill(page.rows, origin)
+            return None
+        done = collector.filled() if page.fills else collector.collect(page.rows, origin, whole)
+        if whole is not None and whole.last:
+            ahead.clear()
+            self._end_whole(whole, collector, done, allowed)
+        return done
+
     def _end_whole(
         self, whole: Whole, collector: Collector, done: Collected, allowed: bool
     ) -> None:
@@ -228,8 +236,7 @@ class Runner:
             done.batch.add(gone.batch)
             done.counts.add(gone.counts)
             done.batch.positions += self._held.lifting(source)
-        comparison = Comparison(self._dataset, source, self._log, self._sealer)
-        done.batch.add(comparison.settle(met, collector.origin(whole.file)))
+        done.batch.add(self._comparison(source).settle(met, collector.origin(whole.file)))
         collector.met = Met()
 
     def _missing(
@@ -237,12 +244,14 @@ class Runner:
     ) -> list[tuple[bytes, Owned]]:
         """The keys that are gone; a `SourceError` asks where they are too many."""
         source = collector.source
-        comparison = Comparison(self._dataset, source, self._log, self._sealer)
-        missing = comparison.missing(met, collector.origin(whole.file))
+        missing = self._comparison(source).missing(met, collector.origin(whole.file))
         if missing.too_many and not allowed:
             self._held.hold(source, f"{len(missing.keys)} {missing.owned}")
             raise asks(self._dataset.id, source, str(len(missing.keys)), str(missing.owned))
         return missing.keys
+
+    def _comparison(self, source: str) -> Comparison:
+        return Comparison(self._dataset, source, self._log, self._sealer)
 
     def _tell(self, source: str, counts: Counts) -> None:
         dataset = self._dataset.id
