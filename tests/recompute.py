@@ -1,6 +1,9 @@
 """What a share must hold, computed anew from the collected topic and the decision."""
 
+from typing import Any
+
 from broker.bootstrap import Broker
+from broker.model import Dataset
 from broker.policy.rows import admits
 from broker.projection.avro import Codec
 from broker.projection.reference import Projection
@@ -20,6 +23,19 @@ def newest(broker: Broker, topic: str) -> dict[bytes, bytes]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def collected(broker: Broker, dataset: str) -> list[dict[str, Any]]:
+    """The records of a dataset that are collected and not deleted."""
+    return list(_records(broker, broker.catalog.dataset(dataset)).values())
+
+
+def _records(broker: Broker, dataset: Dataset) -> dict[bytes, dict[str, Any]]:
+    codec, topic = Codec(dataset.schema), dataset.collected_topic
+    return {
+        key: codec.decode(broker.sealer.open(topic, key, sealed).body)
+        for key, sealed in newest(broker, topic).items()
+    }
+
+
 def wanted(broker: Broker, outcome: Outcome) -> dict[bytes, bytes]:
     """Share key → Avro body that the grant's share must hold."""
     share = outcome.share
@@ -28,11 +44,9 @@ def wanted(broker: Broker, outcome: Outcome) -> dict[bytes, bytes]:
     decision = broker.sharing.decision(outcome.grant.id)
     domain = Pseudonyms(broker.keyring.key(f"pseudonym.{share.domain}")) if share.domain else None
     projection = Projection(dataset, decision.released, domain, broker.divisions)
-    codec = Codec(dataset.schema)
     secret = broker.keyring.key(f"share.{share.id}")
     bodies: dict[bytes, bytes] = {}
-    for key, sealed in newest(broker, dataset.collected_topic).items():
-        record = codec.decode(broker.sealer.open(dataset.collected_topic, key, sealed).body)
+    for key, record in _records(broker, dataset).items():
         inside = decision.rows.scope.holds(record[dataset.scope_item])
         if inside and admits(decision.rows, record, broker.today.year):
             bodies[keyed_hash(secret, key)] = projection.project(record)

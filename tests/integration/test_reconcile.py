@@ -15,6 +15,7 @@ from broker.log.interface import Append, Batch
 from broker.log.topics import share_positions
 from broker.registry import unframe
 from broker.relay.reconcile import DIFFERING, MISSING, SUPERFLUOUS, Verdict
+from broker.sharing.service import Outcome
 from tests import city
 
 NOW = datetime.now() - timedelta(days=1)
@@ -27,12 +28,18 @@ def people(folder: Path, count: int, **changes: str) -> None:
     city.put(city.county(folder, "371502"), *rows)
 
 
+def shared(broker: Broker) -> Outcome:
+    """What one consumer has after collecting and relaying."""
+    city.collect(broker)
+    one = city.grant(broker, "a", "name")
+    city.relay(broker)
+    return one
+
+
 def test_what_is_wrong_in_a_share_is_found_by_position(tmp_path: Path) -> None:
     people(tmp_path, 30)
     with city.city(tmp_path) as broker:
-        city.collect(broker)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
+        one = shared(broker)
         share, dataset = one.share, broker.catalog.dataset(DATASET)
         assert share
         (found,) = broker.reconciler.compare(dataset, [share])
@@ -71,9 +78,7 @@ def test_a_share_that_is_opening_is_said_to_be(tmp_path: Path) -> None:
 def test_a_relay_at_work_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     people(tmp_path, 40)
     with city.city(tmp_path) as broker:
-        city.collect(broker)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
+        one = shared(broker)
         assert one.share
         reconciler, held = broker.reconciler, broker.reconciler._held
         turns = iter(range(1, 4))
@@ -138,9 +143,7 @@ def test_a_live_share_without_a_topic_is_no_share_that_is_exact(
 def test_a_live_share_whose_place_is_lost_is_not_exact(tmp_path: Path) -> None:
     people(tmp_path, 5)
     with city.city(tmp_path) as broker:
-        city.collect(broker)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
+        one = shared(broker)
         assert one.share
         broker.log.forget(share_positions(one.share.id))
         (found,) = compare_all(broker)
@@ -173,9 +176,7 @@ def test_what_moves_all_through_the_comparison_is_not_settled(
 ) -> None:
     people(tmp_path, 10)
     with city.city(tmp_path) as broker:
-        city.collect(broker)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
+        one = shared(broker)
         assert one.share
         held, turns = broker.reconciler._held, iter(range(1, 1_000))
 
@@ -254,9 +255,7 @@ def test_a_year_that_turns_meanwhile_is_no_difference(
         city.city(tmp_path, date(2026, 12, 31)) as broker,
         city.city(tmp_path, date(2027, 1, 1)) as beside,
     ):
-        city.collect(broker)
-        one = city.grant(broker, "a", "name")
-        city.relay(broker)
+        one = shared(broker)
         assert len(city.shown(broker, one)) == 8
         held, turns = broker.reconciler._held, iter(["the year turns"])
 

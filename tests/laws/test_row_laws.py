@@ -20,9 +20,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from broker.bootstrap import Broker
-from broker.projection.avro import Codec
 from tests import city, recompute
 from tests.faults.bad import NOW
+from tests.mappings import RESIDENTS, change_mapping, give_row_ids
 
 EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "50"))
 FLOOR = 20
@@ -104,21 +104,8 @@ class Table:
 
 
 def collected(broker: Broker) -> dict[int, str]:
-    codec = Codec(broker.catalog.dataset(DATASET).schema)
-    records = [
-        codec.decode(broker.sealer.open(TOPIC, key, sealed).body)
-        for key, sealed in recompute.newest(broker, TOPIC).items()
-    ]
+    records = recompute.collected(broker, DATASET)
     return {NUMBERS[record["id_no"]]: record["name"] for record in records}
-
-
-def use_row_ids(folder: Path) -> Path:
-    city.use_mapping(folder)
-    mapping = folder / "mappings" / f"{MAPPING}.yaml"
-    text = mapping.read_text("utf-8").replace("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz")
-    mapping.write_text(text.replace("ignore: [bz]", "ignore: []"), "utf-8")
-    city.county(folder, "371502")
-    return mapping
 
 
 ONE = (
@@ -164,7 +151,9 @@ def test_under_a_key_stands_the_latest_row_that_has_it(seed: int) -> None:
     steps = a_while(random.Random(seed))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        mapping = use_row_ids(folder)
+        city.use_mapping(folder)
+        give_row_ids(folder)
+        city.county(folder, "371502")
         table = Table(folder)
         with city.city(folder) as broker:
             for at, (what, one, whose) in enumerate([*steps, ("again", 3, 0)]):
@@ -182,8 +171,7 @@ def test_under_a_key_stands_the_latest_row_that_has_it(seed: int) -> None:
                     whose = table.rows[one].whose if "where" in what else whose
                     gone, wrong = what.startswith("delete"), what.startswith("wrong")
                     table.change(one, Version(whose, f"名{at}", at * 2, wrong, gone))
-            text = mapping.read_text("utf-8")
-            mapping.write_text(text.replace('"1": "1"', '"男": "1", "1": "1"'), "utf-8")
+            change_mapping(folder, RESIDENTS, ('"1": "1"', '"男": "1", "1": "1"'))
             for report in broker.replay(DATASET).run():
                 seen["a wrong row was replayed"] += report.collected
                 seen["overtaken"] += report.overtaken

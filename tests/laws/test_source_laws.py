@@ -2,9 +2,7 @@
 whatever pieces it is read; only a bad update leaves what was good before.
 """
 
-import json
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections import Counter
@@ -19,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.bootstrap import Broker
-from broker.projection.avro import Codec
 from tests import city, recompute
 from tests.faults.bad import NOW
+from tests.mappings import EVERY_RUN, compare_residents
 
 EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "50"))
 FLOOR = 20
@@ -105,28 +103,12 @@ class Table:
 
 def prepare(folder: Path) -> Any:
     """Settings of a city whose residents are compared at each run."""
-    city.use_mapping(folder)
-    mapping = folder / "mappings" / "ga_resident_base.yaml"
-    text = mapping.read_text("utf-8")
-    shutil.copytree(city.ROOT / "schemas", folder / "schemas")
-    schema = folder / "schemas" / "ga" / "resident_base.avsc"
-    content = json.loads(schema.read_text("utf-8")) | {"deletes": "key_diff"}
-    schema.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-    text = text.replace("deletes: soft_delete", "deletes: key_diff")
-    text = text.replace('soft_delete: {column: zxbz, values: ["1"]}\n', "")
-    text = text.replace("ignore: [bz]", "ignore: [bz, zxbz]")
-    text = text.replace("  cursor: gxsj", "  cursor: gxsj\n  compare_hours: 0.0000000001")
-    mapping.write_text(text, "utf-8")
-    return city.settings(folder, schemas=folder / "schemas")
+    return city.settings(folder, schemas=compare_residents(folder, EVERY_RUN))
 
 
 def collected(broker: Broker) -> dict[str, str]:
     """Name by ID number, of what is collected and not deleted."""
-    codec = Codec(broker.catalog.dataset(DATASET).schema)
-    records = [
-        codec.decode(broker.sealer.open(TOPIC, key, sealed).body)
-        for key, sealed in recompute.newest(broker, TOPIC).items()
-    ]
+    records = recompute.collected(broker, DATASET)
     return {record["id_no"]: record["name"] for record in records}
 
 

@@ -1,6 +1,5 @@
 """What is seen to be gone: tables compared by key, files that are the whole, corrected files."""
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -13,47 +12,16 @@ from broker.bootstrap import Broker
 from connectors.held import Held
 from tests import city
 from tests.faults.bad import NOW, entries, live
+from tests.mappings import EVERY_RUN, RESIDENTS, change_mapping, compare_residents
 
 DATASET = "ga.resident_base"
 TABLE = "ga_t_rkxx-371502"
 
 
-def use_key_diff(folder: Path, schema: str, mapping: str, *more: tuple[str, str]) -> Path:
-    """Schemas and a mapping that see deletes by comparison; the schemas' folder."""
-    schemas = folder / "schemas"
-    if not schemas.exists():
-        shutil.copytree(city.ROOT / "schemas", schemas)
-    file = schemas / schema
-    text = file.read_text("utf-8")
-    for mode in ("soft_delete", "none"):
-        text = text.replace(f'"deletes": "{mode}"', '"deletes": "key_diff"')
-    file.write_text(text, "utf-8")
-    city.use_mapping(folder, mapping)
-    change_mapping(folder, mapping, *more)
-    return schemas
-
-
-def change_mapping(folder: Path, mapping: str, *changes: tuple[str, str]) -> None:
-    target = folder / "mappings" / f"{mapping}.yaml"
-    text = target.read_text("utf-8")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    target.write_text(text, "utf-8")
-
-
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], Broker]]]:
     """A county's residents, compared at every run."""
-    schemas = use_key_diff(
-        tmp_path,
-        "ga/resident_base.avsc",
-        "ga_resident_base",
-        ("deletes: soft_delete", "deletes: key_diff"),
-        ('soft_delete: {column: zxbz, values: ["1"]}\n', ""),
-        ("ignore: [bz]", "ignore: [bz, zxbz]"),
-        ("  cursor: gxsj", "  cursor: gxsj\n  compare_hours: 0.0000000001"),
-    )
+    schemas = compare_residents(tmp_path, EVERY_RUN)
     opened: list[Broker] = []
 
     def make() -> Broker:
@@ -185,15 +153,21 @@ def test_of_two_rows_of_one_key_the_later_stays(table: Any, limit: int) -> None:
     assert live(broker, DATASET) == 5
 
 
+def halved(folder: Path, table: Any) -> Broker:
+    """Of sixty people half are gone, and a comparison is not due."""
+    path, make = table
+    change_mapping(folder, RESIDENTS, (EVERY_RUN, "compare_hours: 24"))
+    city.put(path, *(city.resident(number, NOW) for number in range(60)))
+    broker: Broker = make()
+    run(broker, limit=1000)
+    remove(path, *range(30))
+    return broker
+
+
 def test_what_a_comparison_by_hand_asked_about_is_deleted_when_allowed(
     tmp_path: Path, table: Any
 ) -> None:
-    path, make = table
-    change_mapping(tmp_path, "ga_resident_base", ("0.0000000001", "24"))
-    city.put(path, *(city.resident(number, NOW) for number in range(60)))
-    broker = make()
-    run(broker, limit=1000)
-    remove(path, *range(30))
+    broker = halved(tmp_path, table)
     assert run(broker).error is None, "nobody has compared"
     assert run(broker, again=True).error is not None
     report = run(broker, allow=[TABLE])
@@ -204,12 +178,7 @@ def test_what_a_comparison_by_hand_asked_about_is_deleted_when_allowed(
 def test_what_stops_a_source_stands_until_the_deletes_are_committed(
     tmp_path: Path, table: Any
 ) -> None:
-    path, make = table
-    change_mapping(tmp_path, "ga_resident_base", ("0.0000000001", "24"))
-    city.put(path, *(city.resident(number, NOW) for number in range(60)))
-    broker = make()
-    run(broker, limit=1000)
-    remove(path, *range(30))
+    broker = halved(tmp_path, table)
     assert run(broker, again=True).error is not None
     stop = iter([False, True])
     report = run(broker, allow=[TABLE], stopped=lambda: next(stop, True))

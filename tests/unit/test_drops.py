@@ -8,13 +8,13 @@ import pytest
 
 from broker.bootstrap import Broker
 from broker.errors import MappingError
-from broker.projection.avro import Codec
 from connectors.drops import Drop
 from connectors.files import CsvDrops
 from connectors.source import Row
 from tests import city, recompute
 from tests.faults.bad import ALLOWANCE, HEADER, drop, entries, line, live
-from tests.unit.test_comparison import change_mapping, run, use_key_diff
+from tests.mappings import change_mapping, use_key_diff
+from tests.unit.test_comparison import run
 
 DROPS = Path("sources") / "minzheng" / "dibao"
 LATER = {"更新时间": "2026/02/05 10:00"}
@@ -328,12 +328,9 @@ def test_what_a_filling_pass_finds_twice(files: Callable[..., Broker], tmp_path:
     run(broker, ALLOWANCE, 2)
     drop(tmp_path, content(line(7)), "c.更正.csv")
     assert run(broker, ALLOWANCE, 2).error is None
-    dataset = broker.catalog.dataset(ALLOWANCE)
-    codec = Codec(dataset.schema)
     amounts = {
         record["cert_no"][-1]: str(record["monthly_amount"])
-        for key, sealed in recompute.newest(broker, dataset.collected_topic).items()
-        for record in [codec.decode(broker.sealer.open(dataset.collected_topic, key, sealed).body)]
+        for record in recompute.collected(broker, ALLOWANCE)
     }
     assert amounts == {"1": "2.00", "5": "500.00", "6": "500.00", "7": "500.00"}
 

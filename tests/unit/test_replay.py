@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from broker.bootstrap import Broker
 from broker.errors import MappingError, PositionMoved
 from broker.log.interface import Append, Batch
-from broker.projection.avro import Codec
 from connectors.cells import pack, unpack
 from connectors.runner import Turn
 from connectors.standing import standing
 from connectors.status import Status
 from tests import city, recompute
 from tests.faults.bad import ALLOWANCE, HEADER, NOW, drop, entries, line, live
+from tests.mappings import change_mapping, give_row_ids
 
 DATASET = "ga.resident_base"
 COUNTY = "ga_t_rkxx-371502"
@@ -38,10 +38,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 def codes(folder: Path, old: str, new: str, name: str = "ga_resident_base") -> None:
     """Change a mapping's text."""
-    file = folder / "mappings" / f"{name}.yaml"
-    text = file.read_text("utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new), "utf-8")
+    change_mapping(folder, name, (old, new))
 
 
 def replayed(broker: Broker, dataset: str = DATASET, reason: str = "") -> dict[str, int]:
@@ -153,8 +150,7 @@ def test_what_came_since_at_the_same_time_of_change(tmp_path: Path, ids: bool, w
     """A source that dates by the day."""
     city.use_mapping(tmp_path)
     if ids:
-        codes(tmp_path, "  cursor: gxsj", "  cursor: gxsj\n  row_id: bz")
-        codes(tmp_path, "ignore: [bz]", "ignore: []")
+        give_row_ids(tmp_path)
     path = city.county(tmp_path, "371502")
     day = {"bz": "r1", "gxsj": NOW.strftime("%Y-%m-%d 00:00:00")}
     with city.city(tmp_path) as broker:
@@ -302,16 +298,11 @@ def test_of_two_versions_that_are_replayed_the_later_stands(broker: Broker, tmp_
     report = replayed(broker, ALLOWANCE)
     assert report == {"collected": 4, "overtaken": 4 * (files - 1), "wrong": 0, "lost": 0}
     assert entries(broker, ALLOWANCE) == []
-    dataset = broker.catalog.dataset(ALLOWANCE)
-    codec = Codec(dataset.schema)
-    amounts = [
-        codec.decode(broker.sealer.open(dataset.collected_topic, key, sealed).body)
-        for key, sealed in recompute.newest(broker, dataset.collected_topic).items()
-    ]
+    amounts = recompute.collected(broker, ALLOWANCE)
     assert [str(one["monthly_amount"]) for one in amounts] == [f"{99 + files}.00"] * 4
 
 
-def test_the_run_that_began_last_has_the_turn(broker: Broker) -> None:
+def test_of_two_runs_the_first_to_commit_has_the_turn(broker: Broker) -> None:
     broker.log.create_topics({"t": 1})
     first, second = Turn("d", broker.log), Turn("d", broker.log)
     first.commit(Batch(appends=[Append("t", 0, b"1", b"")]))

@@ -7,31 +7,40 @@ from pathlib import Path
 import pytest
 
 from broker.bootstrap import Broker
-from broker.projection.avro import Codec
 from tests import city, recompute
 from tests.faults.bad import NOW, entries, live
-from tests.unit.test_comparison import change_mapping, run, use_key_diff
+from tests.mappings import RESIDENTS, change_mapping, compare_residents, give_row_ids
+from tests.unit.test_comparison import run
 
 DATASET = "ga.resident_base"
-TOPIC = "collected.ga.resident_base"
-
-
-ROW_IDS = (("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"), ("ignore: [bz]", "ignore: []"))
 
 
 def rows_by_id(folder: Path) -> Path:
     city.use_mapping(folder)
-    change_mapping(folder, "ga_resident_base", *ROW_IDS)
+    give_row_ids(folder)
     return city.county(folder, "371502")
+
+
+def later(minutes: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 60 * minutes))
+
+
+def number(resident: int) -> str:
+    return city.resident(resident, NOW)["gmsfhm"]
 
 
 def rekey(path: Path, old: int, new: int, minutes: int, row: str = "") -> None:
     """A row gets another ID number, and says so in its time of change."""
-    later = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 60 * minutes))
     with sqlite3.connect(path) as db:
         changed = db.execute(
             "UPDATE t_rkxx SET gmsfhm = ?, gxsj = ? WHERE gmsfhm = ? AND (? = '' OR bz = ?)",
-            (city.resident(new, NOW)["gmsfhm"], later, city.resident(old, NOW)["gmsfhm"], row, row),
+            (
+                city.resident(new, NOW)["gmsfhm"],
+                later(minutes),
+                city.resident(old, NOW)["gmsfhm"],
+                row,
+                row,
+            ),
         )
         assert changed.rowcount == 1
 
@@ -97,15 +106,11 @@ def test_row_ids_that_are_stated_later(tmp_path: Path) -> None:
     city.put(path, *(city.resident(n, NOW, bz=f"r{n}") for n in range(3)))
     with city.city(tmp_path) as broker:
         run(broker)
-    change_mapping(tmp_path, "ga_resident_base", *ROW_IDS)
+    give_row_ids(tmp_path)
     with city.city(tmp_path) as broker:
         assert run(broker).counts.unchanged == 3
         rekey(path, 1, 101, 5)
         assert run(broker).counts.deleted == 1 and live(broker, DATASET) == 3
-
-
-def later(minutes: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW.timestamp() + 60 * minutes))
 
 
 def row(number: int, name: str, minutes: int, **more: str) -> dict[str, str]:
@@ -122,13 +127,8 @@ def put(path: Path, *rows: dict[str, str]) -> None:
 
 def held(broker: Broker) -> dict[int, str]:
     """Names by the number of the resident, of what is collected."""
-    codec = Codec(broker.catalog.dataset(DATASET).schema)
     numbers = {city.resident(n, NOW)["gmsfhm"]: n for n in range(1, 9)}
-    records = [
-        codec.decode(broker.sealer.open(TOPIC, key, value).body)
-        for key, value in recompute.newest(broker, TOPIC).items()
-    ]
-    return {numbers[one["id_no"]]: one["name"] for one in records}
+    return {numbers[one["id_no"]]: one["name"] for one in recompute.collected(broker, DATASET)}
 
 
 WRONG, RIGHT = 1, 2
@@ -179,15 +179,7 @@ def test_a_row_that_loses_its_new_key_leaves_nothing_under_the_old(
 
 
 def test_a_row_whose_key_cannot_be_read_keeps_its_last_good_version(tmp_path: Path) -> None:
-    schemas = use_key_diff(
-        tmp_path,
-        "ga/resident_base.avsc",
-        "ga_resident_base",
-        ("deletes: soft_delete", "deletes: key_diff"),
-        ('soft_delete: {column: zxbz, values: ["1"]}\n', ""),
-        ("ignore: [bz]", "ignore: [zxbz]"),
-        ("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"),
-    )
+    schemas = compare_residents(tmp_path, "row_id: bz", "zxbz")
     path = city.county(tmp_path, "371502")
     put(path, *(row(number, f"r{number}", 0) for number in range(1, 6)))
     with city.city(tmp_path, schemas=schemas) as broker:
@@ -199,15 +191,7 @@ def test_a_row_whose_key_cannot_be_read_keeps_its_last_good_version(tmp_path: Pa
 
 
 def test_a_table_with_new_row_ids_is_asked_about(tmp_path: Path) -> None:
-    schemas = use_key_diff(
-        tmp_path,
-        "ga/resident_base.avsc",
-        "ga_resident_base",
-        ("deletes: soft_delete", "deletes: key_diff"),
-        ('soft_delete: {column: zxbz, values: ["1"]}\n', ""),
-        ("ignore: [bz]", "ignore: [zxbz]"),
-        ("  cursor: gxsj", "  cursor: gxsj\n  row_id: bz"),
-    )
+    schemas = compare_residents(tmp_path, "row_id: bz", "zxbz")
     path = city.county(tmp_path, "371502")
     put(path, *(row(number, f"r{number}", 0) for number in range(60)))
     with city.city(tmp_path, schemas=schemas) as broker:
@@ -232,6 +216,6 @@ def test_a_row_goes_on_to_a_key_and_its_older_version_is_replayed(tmp_path: Path
         run(broker)
         put(path, row(RIGHT, "a", 6, **GONE))
         run(broker)
-        change_mapping(tmp_path, "ga_resident_base", ('"1": "1"', '"男": "1", "1": "1"'))
+        change_mapping(tmp_path, RESIDENTS, ('"1": "1"', '"男": "1", "1": "1"'))
         broker.replay(DATASET).run()
         assert held(broker) == {} and entries(broker, DATASET) == []
