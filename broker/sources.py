@@ -69,12 +69,9 @@ class Sources(Base):
 
     def _makers(self, files: Sequence[Path], dataset: str) -> Iterator[tuple[str, "_Maker"]]:
         """What makes each dataset's runner; a file that is wrong stops what it maps alone."""
-        mappings: list[Mapping] = []
-        for file, found in self._read(files):
-            if isinstance(found, MappingError):
-                yield file.name, _Maker([], partial(self._refused, file))
-            else:
-                mappings += found
+        mappings, wrong = self._read(files)
+        for file in wrong:
+            yield file.name, _Maker([], partial(self._refused, file))
         for name in sorted({one.dataset for one in mappings if dataset in ("", one.dataset)}):
             its = [one for one in mappings if one.dataset == name]
             yield name, _Maker(its, partial(self.runner, name, its))
@@ -97,32 +94,28 @@ class Sources(Base):
                 where=str(self.settings.mappings_path),
                 mend="put a mapping file there; connectors/samples/mappings has six to start from",
             )
-        mappings: list[Mapping] = []
-        for _, found in self._read(files):
-            if isinstance(found, MappingError):
-                raise found
-            mappings += found
+        mappings, wrong = self._read(files)
+        if wrong:
+            raise next(iter(wrong.values()))
         return mappings
 
-    def _read(self, files: Sequence[Path]) -> Iterator[tuple[Path, list[Mapping] | MappingError]]:
-        """The mappings of each file, or what is wrong with it."""
+    def _read(self, files: Sequence[Path]) -> tuple[list[Mapping], dict[Path, MappingError]]:
+        """The mappings of the files that are right, and what is wrong with the others."""
         named: dict[tuple[str, str], Mapping] = {}
+        wrong: dict[Path, MappingError] = {}
         for file in files:
             try:
-                found = load_mapping(file, self.catalog, self.settings.sources_path)
                 names = dict(named)
-                for mapping in found:
+                for mapping in load_mapping(file, self.catalog, self.settings.sources_path):
                     _add(names, mapping)
-            except MappingError as error:
-                yield file, error
-            else:
                 named = names
-                yield file, found
+            except MappingError as error:
+                wrong[file] = error
+        return list(named.values()), wrong
 
     def refused(self) -> list[MappingError]:
         """What is wrong with mapping files; the others are read all the same."""
-        found = [one for _, one in self._read(self._mapping_files())]
-        return [one for one in found if isinstance(one, MappingError)]
+        return list(self._read(self._mapping_files())[1].values())
 
     def source(self, mapping: Mapping) -> Source:
         """The source that a mapping describes."""
@@ -169,8 +162,7 @@ class Sources(Base):
 
     def standings(self) -> list[tuple[str, Standing]]:
         """Where every source stands, with its dataset."""
-        read = [one for _, one in self._read(self._mapping_files())]
-        mappings = [one for some in read if isinstance(some, list) for one in some]
+        mappings, _ = self._read(self._mapping_files())
         patience = timedelta(seconds=self.settings.stalled_seconds)
         return [
             (dataset.id, one)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import typer
+
 from broker.cli.output import OUTPUT
 from broker.cli.words import effect_in_words, state_in_words
 from broker.policy import loosening
@@ -28,6 +30,12 @@ _HOW = {
     ),
     loosening.UNKNOWN: ("效果不在阶梯上，无法比较", "an effect outside its ladder: not comparable"),
 }
+
+
+def ask(yes: bool, zh: str, en: str) -> None:
+    """Go on only where somebody agrees, or has said so before (`yes`)."""
+    if not yes and not typer.confirm(OUTPUT.text(zh, en), err=True):
+        raise typer.Exit(1)
 
 
 def change_document(change: Change) -> dict[str, str]:

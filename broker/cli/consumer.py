@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
-from broker.cli.changes import change_document, show_changes
+from broker.cli.changes import ask, change_document, show_changes
 from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.model import Level
@@ -46,8 +46,7 @@ def change(
         found = broker.sharing.tier_impact(consumer, level)
         if not OUTPUT.as_json:
             show_changes(found)
-        if not yes and not typer.confirm(OUTPUT.text("改为此等级？", "Change it?"), err=True):
-            raise typer.Exit(1)
+        ask(yes, "改为此等级？", "Change it?")
         before = broker.sharing.change_tier(consumer, level, author, approver, reason).tier
         broker.life.advance()
     if OUTPUT.as_json:

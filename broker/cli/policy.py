@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 
 from broker.bootstrap import opened
-from broker.cli.changes import change_document, show_changes, show_loosened
+from broker.cli.changes import ask, change_document, show_changes, show_loosened
 from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.cli.words import (
@@ -77,8 +77,7 @@ def apply(
         if not OUTPUT.as_json:
             show_changes(found)
             show_loosened(looser)
-        if not yes and not typer.confirm(OUTPUT.text("使其生效？", "Put it in force?"), err=True):
-            raise typer.Exit(1)
+        ask(yes, "使其生效？", "Put it in force?")
         number = broker.sharing.apply(content, author, approver, reason)
         broker.life.advance()
     if OUTPUT.as_json:
