@@ -186,7 +186,7 @@ class Collector:
         """Records and owners; what is not taken is added to the wrong ones, or counted."""
         both = (*found.winners, *found.passed)
         passed = {id(one) for one in found.passed}
-        gone = {one.key: self._gone(one.key) for one in found.winners if one.hash is None}
+        gone = {one.key: self._gone(one.key) for one in found.winners if not (one.hash or one.id)}
         had = self._ownership.rows_of([*(one.id for one in both if one.id), *gone.values()])
         owners = self._ownership.of(
             {*(one.key for one in both), *(last.key for last in had.values())}
@@ -224,9 +224,9 @@ class Collector:
                 self._put(one.key, fresh, one.body, done)
                 done.counts.superseded += bool(one.hash and owned and owned.hash)
             elif owned is None or owned.source != self.source:
-                # deleted here before it was ever collected from here
+                # deleted here before it was ever collected from here; of a row it is noted above
                 note = RowKey(one.key, one.updated_at, _GONE[:VERSION])
-                if one.hash is None and had.get(gone[one.key]) != note:
+                if one.key in gone and had.get(gone[one.key]) != note:
                     done.batch.tables.append(self._ownership.write_row(gone[one.key], note))
             elif verdict == _UNCHANGED:
                 known = replace(owned, origin=fresh.origin, row=one.id)
@@ -252,9 +252,10 @@ class Collector:
         return self._ownership.rows_of([mark]).get(mark)
 
     def was_deleted(self, row: Row) -> bool:
-        """Whether a row that was set aside was deleted since, while its key was not ours."""
+        """Whether a row without an id, that was set aside, was deleted since, while its key was
+        not ours."""
         one = self._candidate(row)
-        if isinstance(one, Fault):
+        if isinstance(one, Fault) or one.id:
             return False
         note = self._noted(self._gone(one.key))
         return note is not None and one.updated_at <= note.updated_at

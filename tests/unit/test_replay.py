@@ -127,6 +127,23 @@ def test_who_was_deleted_twice_does_not_come_back(tmp_path: Path) -> None:
         assert replayed(broker)["overtaken"] == 1 and live(broker, DATASET) == 0
 
 
+def test_another_row_that_was_deleted_does_not_keep_a_row_back(tmp_path: Path) -> None:
+    """Nobody was ever collected under that key."""
+    city.use_mapping(tmp_path)
+    give_row_ids(tmp_path)
+    path = city.county(tmp_path, "371502")
+    later = (NOW + timedelta(minutes=5)).strftime("%Y-%m-%d %H:%M:%S")
+    wrong = city.resident(1, NOW, xb="男", bz="r1")
+    with city.city(tmp_path) as broker:
+        city.put(path, wrong)
+        city.collect(broker)
+        with sqlite3.connect(path) as db:
+            city.add(db, city.resident(1, NOW, zxbz="1", gxsj=later, bz="r2"))
+        city.collect(broker)
+        codes(tmp_path, '"1": "1"', '"男": "1", "1": "1"')
+        assert replayed(broker)["collected"] == 1 and live(broker, DATASET) == 1
+
+
 def test_a_key_that_its_other_source_deleted_waits_for_its_own(
     broker: Broker, tmp_path: Path
 ) -> None:
