@@ -14,7 +14,7 @@ from broker.errors import ShuQiaoError
 POLL = 0.02
 """Seconds between two looks for another process's commit."""
 
-QUIET_POLL = 0.035
+QUIET_POLL = 0.04
 """The same after a second without any: waking is what an idle process pays for."""
 
 _QUIET = 1.0

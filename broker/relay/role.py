@@ -14,7 +14,7 @@ from broker.model import Dataset
 from broker.relay.worker import Relay
 from broker.sharing.share import Share
 
-IDLE = 0.25
+IDLE = 0.5
 """Seconds after which the sharing state and the holds are looked at again."""
 
 
