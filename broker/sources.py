@@ -178,9 +178,10 @@ class Sources(Base):
 
     def source_names(self, dataset: str) -> set[str]:
         """The sources that the mappings give, and those that were read once."""
+        mappings, _ = self._read(self._mapping_files())
         given = {
             mapping.name
-            for mapping in (self.mappings() if self._mapping_files() else [])
+            for mapping in mappings
             if mapping.dataset == dataset and not mapping.absent
         }
         return given | set(Statuses(dataset, self.log, self.sealer).names())

@@ -252,10 +252,10 @@ class Collector:
         return self._ownership.rows_of([mark]).get(mark)
 
     def was_deleted(self, row: Row) -> bool:
-        """Whether a row without an id, that was set aside, was deleted since, while its key was
-        not ours."""
+        """Whether a row that was set aside was deleted since, while its key was not ours. Of a
+        row with an id its last version says so."""
         one = self._candidate(row)
-        if isinstance(one, Fault) or one.id:
+        if isinstance(one, Fault):
             return False
         note = self._noted(self._gone(one.key))
         return note is not None and one.updated_at <= note.updated_at

@@ -46,6 +46,7 @@ def change(
         found = broker.sharing.tier_impact(consumer, level)
         if not OUTPUT.as_json:
             show_changes(found)
+        broker.sharing.may_change_tier(consumer, level, author, approver, reason)
         ask(yes, "改为此等级？", "Change it?")
         before = broker.sharing.change_tier(consumer, level, author, approver, reason).tier
         broker.life.advance()
@@ -67,7 +68,7 @@ def change(
 def list_changes() -> None:
     """Who changed which consumer's tier, who approved, and why."""
     with opened() as broker:
-        found = broker.sharing.tier_changes()
+        found, zone = broker.sharing.tier_changes(), broker.settings.zone
     if OUTPUT.as_json:
         tiers = [{"before": f"T{one.before}", "after": f"T{one.after}"} for one in found]
         OUTPUT.document([{**asdict(one), **two} for one, two in zip(found, tiers, strict=True)])
@@ -79,8 +80,8 @@ def list_changes() -> None:
         ],
         [
             (
-                one.at, one.consumer, f"T{one.before}", f"T{one.after}", one.author, one.approver,
-                one.reason,
+                city_time(one.at, zone), one.consumer, f"T{one.before}", f"T{one.after}",
+                one.author, one.approver, one.reason,
             )
             for one in found
         ],

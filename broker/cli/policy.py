@@ -15,7 +15,7 @@ from broker.cli.words import (
     state_in_words,
 )
 from broker.policy.load import check_policy
-from broker.sharing.versions import digest_of
+from broker.sharing.versions import SHORT
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -28,9 +28,8 @@ def check() -> None:
         version, in_force = "", False
         if not errors:
             content, policy = broker.versions.files(broker.today)
-            stored = broker.versions.all()
             version = policy.version
-            in_force = not stored or stored[-1].digest == digest_of(content)
+            in_force = broker.versions.is_in_force(content)
     if OUTPUT.as_json:
         OUTPUT.document(
             {
@@ -77,7 +76,9 @@ def apply(
         if not OUTPUT.as_json:
             show_changes(found)
             show_loosened(looser)
-        ask(yes, "使其生效？", "Put it in force?")
+        broker.sharing.may_apply(content, author, approver, reason)
+        if not broker.versions.is_in_force(content):
+            ask(yes, "使其生效？", "Put it in force?")
         number = broker.sharing.apply(content, author, approver, reason)
         broker.life.advance()
     if OUTPUT.as_json:
@@ -113,7 +114,7 @@ def versions() -> None:
         [
             (
                 one.number,
-                one.digest[:12],
+                one.digest[:SHORT],
                 city_time(one.applied_at, zone),
                 one.author,
                 one.approver,

@@ -131,19 +131,26 @@ class Sharing:
         A higher tier, or whatever else widens anything for anybody, needs an approver other
         than the author.
         """
-        check_signed(author, reason)
         self._versions.active(self._today())
         with self._store.writing() as connection:
-            found = self.consumer(consumer)
-            if found.tier == tier:
-                raise GrantError(f"{consumer} is T{int(tier)} already", mend="name another tier")
-            if tier > found.tier:
-                check_approved(author, approver, "a higher tier shows more")
-            if any(change.widens for change in self.tier_impact(consumer, tier)):
-                check_approved(author, approver, "the change shows more to somebody")
+            found = self.may_change_tier(consumer, tier, author, approver, reason)
             put_tier(connection, found, tier, author, approver, reason)
             count_up(connection)
             self._settle_in(connection)
+        return found
+
+    def may_change_tier(
+        self, consumer: str, tier: Level, author: str, approver: str, reason: str
+    ) -> Consumer:
+        """`GrantError` where `change_tier` would refuse; the consumer as it is."""
+        check_signed(author, reason)
+        found = self.consumer(consumer)
+        if found.tier == tier:
+            raise GrantError(f"{consumer} is T{int(tier)} already", mend="name another tier")
+        if tier > found.tier:
+            check_approved(author, approver, "a higher tier shows more")
+        if any(change.widens for change in self.tier_impact(consumer, tier)):
+            check_approved(author, approver, "the change shows more to somebody")
         return found
 
     def tier_changes(self) -> list[TierChange]:
@@ -204,17 +211,21 @@ class Sharing:
         What widens anything for anybody, or loosens a rule, needs an approver other than the
         author.
         """
-        check_signed(author, reason)
         self._versions.newest(self._today())
         with self._store.writing() as connection:  # nobody gives a grant or applies meanwhile
-            if any(change.widens for change in self.impact(content)):
-                check_approved(author, approver, "the change shows more to somebody")
-            if looser := self.loosened(content):
-                names = ", ".join(dict.fromkeys(one.id for one in looser))
-                check_approved(author, approver, f"the change loosens {names}")
+            self.may_apply(content, author, approver, reason)
             number = self._versions.put(connection, content, author, approver, reason)
             self._settle_in(connection)
         return number
+
+    def may_apply(self, content: Content, author: str, approver: str, reason: str) -> None:
+        """`GrantError` where `apply` would refuse."""
+        check_signed(author, reason)
+        if any(change.widens for change in self.impact(content)):
+            check_approved(author, approver, "the change shows more to somebody")
+        if looser := self.loosened(content):
+            names = ", ".join(dict.fromkeys(one.id for one in looser))
+            check_approved(author, approver, f"the change loosens {names}")
 
     def loosened(self, content: Content, version: int = 0) -> list[Loosened]:
         """What the content loosens of a version's rules (0: of those in force), whether or not

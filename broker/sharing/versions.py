@@ -24,6 +24,9 @@ from broker.store.engine import Store
 from broker.store.revision import count_up
 from broker.store.tables import policy_version as table
 
+SHORT = 12
+"""Characters of a digest that are shown."""
+
 Content = list[dict[str, str]]
 """Folder by folder, file name → text."""
 
@@ -82,7 +85,8 @@ class Versions:
     def files(self, as_of: date) -> tuple[Content, Policy]:
         """The installation's files, checked; `PolicyError` where they are not in order."""
         folders = list(self._folders())
-        return read_content(folders), load_policy(folders, self._catalog, as_of)
+        content = read_content(folders)
+        return content, _named(load_policy(folders, self._catalog, as_of), content)
 
     def content(self, number: int) -> Content:
         """What stands in a version."""
@@ -95,6 +99,11 @@ class Versions:
         with self._store.reading() as connection:
             rows = connection.execute(select(*columns).order_by(table.c.number)).mappings().all()
         return [Version(**row) for row in rows]
+
+    def is_in_force(self, content: Content) -> bool:
+        """Whether that is what the newest version says; what is first used, will be."""
+        stored = self.all()
+        return not stored or stored[-1].digest == digest_of(content)
 
     def put(
         self, connection: Connection, content: Content, author: str, approver: str, reason: str
@@ -141,7 +150,7 @@ class Versions:
         try:
             with tempfile.TemporaryDirectory(prefix="shuqiao-policy-") as place:
                 folders = write_content(content, Path(place))
-                return self._laid_out(folders, as_of)
+                return _named(self._laid_out(folders, as_of), content)
         except OSError:
             raise StoreError(
                 "a policy cannot be laid out in the folder of temporary files",
@@ -157,6 +166,11 @@ class Versions:
                 _without(folders, text) for text in (error.what, error.where, error.mend)
             )
             raise PolicyError(what, where=where, mend=mend) from None
+
+
+def _named(policy: Policy, content: Content) -> Policy:
+    """The policy by the digest of its content, as `shuqiao policy versions` shows it."""
+    return replace(policy, version=digest_of(content)[:SHORT])
 
 
 def newest(connection: Connection) -> int:

@@ -77,8 +77,9 @@ class ServeRole:
         """Take the ports and read the certificate; `SettingsError` where that cannot be. False
         where another process of this installation serves there."""
         if self._taken is None:
+            context = self._address.context()
             try:
-                self._taken = self._take()
+                self._taken = self._take(context)
             except SettingsError:
                 ports = [port for _, _, port in self._address.ports()]
                 if not any(self._hold(port_hold(port)).elsewhere() for port in ports):
@@ -103,9 +104,8 @@ class ServeRole:
             self._taken.held.close()
             self._taken = None
 
-    def _take(self) -> _Taken:
+    def _take(self, context: ssl.SSLContext | None) -> _Taken:
         address = self._address
-        context = address.context()
         with ExitStack() as stack:
             found = stack.enter_context(listening("http_port", address.host, address.port))
             stack.callback(self._serve_metrics())

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from broker.bootstrap import opened
+from broker.cli.clock import city_time
 from broker.cli.main import app
 from broker.cli.output import OUTPUT
 from broker.errors import GrantError, SourceError
@@ -79,10 +80,12 @@ def test_files_count_once_they_are_applied(tmp_path: Path, typed: Type) -> None:
     applied = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
     assert applied == {"version": 2, "changes": [change], "loosened": []}
     assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
-    assert [one["number"] for one in typed("policy", "versions")] == [1, 2]
+    versions = typed("policy", "versions")
+    assert [one["number"] for one in versions] == [1, 2]
+    assert versions[-1]["digest"].startswith(typed("policy", "check")["version"])
     (back,) = typed("policy", "diff", "2", "1")
     assert (back["before"], back["after"], back["direction"]) == ("surname", "keep", "wider")
-    again = typed("policy", "apply", "--author", "甲", "--reason", "r", "--yes")
+    again = typed("policy", "apply", "--author", "甲", "--reason", "r")  # nothing to ask about
     assert again == {"version": 2, "changes": [], "loosened": []}
 
 
@@ -93,10 +96,10 @@ def test_what_shows_more_needs_another_person(
     write_rule(tmp_path, RULE)
     add(typed)
     write_rule(tmp_path, "rules: []\n")
-    words = ["policy", "apply", "--author", "甲", "--reason", "r", "--yes"]
-    with pytest.raises(GrantError, match="another approver"):
+    words = ["policy", "apply", "--author", "甲", "--reason", "r"]
+    with pytest.raises(GrantError, match="another approver"):  # refused before it asks
         typed(*words, *approver)
-    assert typed(*words, "--approver", "乙")["version"] == 2
+    assert typed(*words, "--yes", "--approver", "乙")["version"] == 2
 
 
 def test_a_suspended_grant_and_a_looser_rule_are_told(tmp_path: Path, typed: Type) -> None:
@@ -207,10 +210,11 @@ def test_a_tier_is_changed(typed: Type, told: Type) -> None:
     assert typed("grant", "show", grant["grant"])["effects"]["name"] == "surname"
     assert typed("share", "show", grant["share"])["state"] == "CLOSED"
     back = ["T3" if word == "T2" else word for word in words]
-    with pytest.raises(GrantError, match="another approver"):
-        typed(*back)
+    with pytest.raises(GrantError, match="another approver"):  # refused before it asks
+        typed(*back[:-1])
     typed(*back, "--approver", "乙")
-    assert "乙" in told("consumer", "changes")
+    at = city_time(typed("consumer", "changes")[-1]["at"], ZoneInfo("Asia/Shanghai"))
+    assert "乙" in (said := told("consumer", "changes")) and at in said
     assert [one["after"] for one in typed("consumer", "changes")] == ["T2", "T3"]
 
 
@@ -231,7 +235,10 @@ def test_sources_are_held_and_gone_ones_forgotten(tmp_path: Path, typed: Type) -
     (report,) = typed("connect", "run", dataset)[dataset]
     assert report["paused"] and report["rows"] == 0
     assert typed("connect", "status")[0]["state"] == "paused"
-    typed("connect", "resume", dataset, source)
+    wrong = tmp_path / "mappings" / "wrong.yaml"
+    wrong.write_text("dataset: [")
+    typed("connect", "resume", dataset, source)  # another mapping holds nothing up
+    wrong.unlink()
     (report,) = typed("connect", "run", dataset)[dataset]
     assert report["appended"] == 1
     with pytest.raises(SourceError, match="nothing holds"):

@@ -350,8 +350,8 @@ FAULTS = (
     Fault(
         f"{SHARING}::test_a_looser_rule_needs_another_person_although_nobody_has_a_grant",
         "broker/sharing/service.py",
-        "            if looser := self.loosened(content):\n",
-        "            if looser := self.loosened(content)[1:]:\n",
+        "        if looser := self.loosened(content):\n",
+        "        if looser := self.loosened(content)[1:]:\n",
         "one person alone loosens a rule that nobody's grant meets yet",
     ),
 )

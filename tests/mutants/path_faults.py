@@ -190,8 +190,8 @@ PATH = (
     Fault(
         "tests/unit/test_sharing.py::test_a_lower_tier_that_shows_more_to_another_takes_two",
         SERVICE,
-        "            if any(change.widens for change in self.tier_impact(consumer, tier)):\n",
-        "            if tier > found.tier:\n",
+        "        if any(change.widens for change in self.tier_impact(consumer, tier)):\n",
+        "        if tier > found.tier:\n",
         "a lower tier of one, by which another is shown more, takes one person",
     ),
 )

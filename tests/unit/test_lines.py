@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import ShuQiaoError, StoreError
+from broker.errors import SettingsError, ShuQiaoError, StoreError
 from broker.sharing import versions
 from broker.sharing.keys import ApiKey
 from broker.telemetry import Event, RequestFailed
@@ -169,3 +169,18 @@ def test_a_serve_role_that_is_closed_gives_its_port_hold_back(tmp_path: Path) ->
             assert broker.hold(port_hold(port)).elsewhere()
             role.close()
             assert not broker.hold(port_hold(port)).elsewhere()
+
+
+def test_a_wrong_certificate_is_told_while_another_process_serves(tmp_path: Path) -> None:
+    (wrong := tmp_path / "wrong.pem").write_text("none")
+    given = {"http_certificate": wrong, "http_private_key": wrong}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with city.city(tmp_path, http_port=port, metrics_port=0) as broker:
+            hold = broker.hold(port_hold(port))
+            assert hold.taken()
+            assert not broker.serve_role(lambda url: None).take(), "it stands by"
+        with city.city(tmp_path, http_port=port, metrics_port=0, **given) as broker:
+            with pytest.raises(SettingsError, match="certificate"):
+                broker.serve_role(lambda url: None).take()
+        hold.release()
