@@ -180,7 +180,9 @@ def test_a_wrong_certificate_is_told_while_another_process_serves(tmp_path: Path
             hold = broker.hold(port_hold(port))
             assert hold.taken()
             assert not broker.serve_role(lambda url: None).take(), "it stands by"
-        with city.city(tmp_path, http_port=port, metrics_port=0, **given) as broker:
-            with pytest.raises(SettingsError, match="certificate"):
-                broker.serve_role(lambda url: None).take()
+        with (
+            city.city(tmp_path, http_port=port, metrics_port=0, **given) as broker,
+            pytest.raises(SettingsError, match="certificate"),
+        ):
+            broker.serve_role(lambda url: None).take()
         hold.release()
