@@ -63,8 +63,20 @@ class Base:
 
     @cached_property
     def log(self) -> Log:
-        """The log."""
-        return EmbeddedLog(self.settings.log_path)
+        """The log: a file, or a cluster where the settings name one."""
+        settings = self.settings
+        if not settings.kafka_servers:
+            return EmbeddedLog(settings.log_path)
+        from broker.log.kafka.opened import kafka_log
+
+        return kafka_log(
+            settings.kafka_servers,
+            settings.kafka_user,
+            settings.kafka_password_file,
+            settings.kafka_ca,
+            settings.kafka_transport,
+            settings.state,
+        )
 
     @cached_property
     def store(self) -> Store:

@@ -6,7 +6,7 @@ shown. The environment (`SHUQIAO_…`) beats the file; the file beats the defaul
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
@@ -56,6 +56,18 @@ class Settings(BaseSettings):
         900, ge=120, description="how long a source may be silent before it is called stalled"
     )
     relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
+
+    kafka_servers: str = Field(
+        "", description="`host:port,…` of an Apache Kafka that is the log; none: one machine"
+    )
+    kafka_user: str = Field("", description="the broker's own SCRAM user there")
+    kafka_password_file: Path | None = Field(None, description="file that holds its password")
+    kafka_ca: Path | None = Field(
+        None, description="PEM file of who signed the brokers' certificates"
+    )
+    kafka_transport: Literal["auto", "librdkafka", "kafka-python"] = Field(
+        "auto", description="client that carries the data; `auto`: librdkafka where it is there"
+    )
 
     http_host: str = Field("127.0.0.1", description="address that `serve` listens on")
     http_port: int = Field(8731, ge=0, le=65535, description="port that `serve` listens on")

@@ -4,6 +4,8 @@ import os
 
 from hypothesis import Phase, settings
 
+from tests.kafka import kafka  # noqa: F401  a fixture
+
 # A planted fault is to be found, not explained: looking for the smallest example takes minutes.
 settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))
 if os.environ.get("SHUQIAO_MUTANT"):

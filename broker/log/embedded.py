@@ -161,6 +161,10 @@ class EmbeddedLog:
             self._append(db, batch.appends)
             self._write_tables(db, batch.tables)
 
+    def owns(self, topic: str, partition: int) -> bool:
+        """See `Log`: whoever commits first is first."""
+        return True
+
     def _append(self, db: sqlite3.Connection, appends: Sequence[Append]) -> None:
         groups: dict[tuple[str, int], list[Append]] = defaultdict(list)
         for one in appends:

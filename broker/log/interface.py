@@ -56,12 +56,16 @@ class Batch:
     appends: list[Append] = field(default_factory=list)
     tables: list[TableWrite] = field(default_factory=list)
     positions: list[PositionWrite] = field(default_factory=list)
+    consumed: dict[tuple[str, int], int] = field(default_factory=dict)
+    """What the batch was made of: by topic and partition, the offset up to which it is taken.
+    It lands only where that partition is ours: see `Log.owns`."""
 
     def add(self, other: "Batch") -> None:
         """Write this as well."""
         self.appends += other.appends
         self.tables += other.tables
         self.positions += other.positions
+        self.consumed |= other.consumed
 
 
 class Log(Protocol):
@@ -96,6 +100,10 @@ class Log(Protocol):
 
     def commit(self, batch: Batch) -> None:
         """Land the batch, or nothing: `PositionMoved` where a position is not as expected."""
+
+    def owns(self, topic: str, partition: int) -> bool:
+        """Whether it is for this process to consume that partition. Of an engine that several
+        machines share, each has some; elsewhere everything is everybody's."""
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
         """At most `limit` records with offset ≥ `offset`, in order; empty at the end."""

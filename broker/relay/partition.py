@@ -223,6 +223,7 @@ class Partition:
         common = Common(offset, self._common.year, self._common.turn + 1)
         value = common.pack()
         landing.batch.positions.extend([PositionWrite(self._name, self._committed, value), *moves])
+        landing.batch.consumed[self._dataset.collected_topic, self._partition] = offset
         self._log.commit(landing.batch)
         self._membership.committed(landing.interned)
         self._common, self._committed = common, value

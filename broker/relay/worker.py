@@ -5,6 +5,7 @@ relay was there first, or a share has closed meanwhile, nothing of the batch lan
 is made anew. Plans are compiled once per set of shares.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -12,19 +13,23 @@ from broker.divisions import Divisions
 from broker.errors import KeyringError, PositionMoved, UnknownTopic
 from broker.keyring import Keyring
 from broker.log.interface import Log
+from broker.log.topics import share_positions
 from broker.model import Dataset
 from broker.registry import Registry
 from broker.relay.partition import Partition, Tools
 from broker.relay.plan import Plan
+from broker.relay.position import judged
 from broker.relay.progress import Progress
 from broker.seal import Sealer
-from broker.sharing.share import Share
+from broker.sharing.share import JOINED, Share
 from broker.telemetry import BatchRelayed, Event, RelayQuarantined
 
 Shares = Callable[[], Sequence[Share]]
 Advance = Callable[[Progress], None]
 
 _PLANS = 16
+_PAUSE = 0.1
+"""Seconds between two looks at what another worker does."""
 
 
 class Relay:
@@ -64,11 +69,29 @@ class Relay:
         `advance` is told of every step that has landed.
         """
         total = Progress()
-        for partition in range(dataset.partitions):
-            while (done := self.step(dataset, partition, shares)).commits:
-                total.add(done)
-                advance(done)
+        waiting = list(range(dataset.partitions))
+        while waiting:
+            for partition in waiting:
+                while (done := self.step(dataset, partition, shares)).commits:
+                    total.add(done)
+                    advance(done)
+            waiting = [one for one in waiting if not self._is_done(dataset, one, shares)]
+            if waiting:
+                time.sleep(_PAUSE)  # another worker has them, or they will be ours
         return total
+
+    def _is_done(self, dataset: Dataset, partition: int, shares: Shares) -> bool:
+        """Whether a partition is up to date, whoever has it."""
+        topic = dataset.collected_topic
+        if topic not in self._log.topics() or self._log.owns(topic, partition):
+            return True
+        place = judged(self._log, dataset.id, partition)
+        if place is None or place.passing:
+            return False
+        if self._log.read(topic, partition, place.common.offset, 1):
+            return False
+        places = [f"{share_positions(one.id)}{partition}" for one in shares() if one.topic]
+        return all(self._log.position(one) == JOINED for one in places)
 
     def step(self, dataset: Dataset, partition: int, shares: Shares) -> Progress:
         """One step of a partition: see `Partition.step`."""
@@ -77,7 +100,7 @@ class Relay:
             return Progress()
         place = dataset.id, partition
         known: set[str] | None = None
-        while True:
+        while self._log.owns(dataset.collected_topic, partition):
             # a share without a topic is not provisioned yet, or closed just now
             mine = [share for share in shares() if share.topic in topics]
             # kept only while what it remembers is what was committed: no error survives in it
@@ -96,6 +119,7 @@ class Relay:
             else:
                 self._partitions[place] = worker
                 return done
+        return Progress()
 
     def plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
         """The compiled plan for some shares."""

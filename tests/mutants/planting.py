@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.mutants.faults import Fault
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("broker", "connectors", "schemas", "policies", "tests", "pyproject.toml")
+PARTS = ("broker", "connectors", "schemas", "policies", "deploy", "tests", "pyproject.toml")
 
 OF_THE_LAW = re.compile(r"^E +(AssertionError|assert |Failed: |broker\.errors\.)", re.MULTILINE)
 """What the law itself says: an assertion, or another refusal than the one it expected."""
@@ -22,7 +22,7 @@ def copied(folder: Path) -> None:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
+            ignore = shutil.ignore_patterns("__pycache__", "target")
             shutil.copytree(source, folder / part, ignore=ignore)
         else:
             shutil.copy(source, folder / part)

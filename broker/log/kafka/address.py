@@ -1,0 +1,86 @@
+"""Where the cluster is and who we are there, as each client wants to be told.
+
+Law: what is not on loopback is reached encrypted or not at all.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from broker.errors import SettingsError
+
+DELIVERY_SECONDS = 10
+"""How long a send may take before its transaction is given up."""
+
+MECHANISM = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`servers` is `host:port,…`; `user` is empty where nobody says who he is (loopback alone);
+    `authority` is the PEM file of who signed the brokers' certificates."""
+
+    servers: str
+    user: str = ""
+    password: str = ""
+    authority: Path | None = None
+
+    def check(self) -> None:
+        """`SettingsError` where it would be reached in plain text from another machine."""
+        if self.authority is not None:
+            return
+        hosts = [one.rpartition(":")[0].strip("[] ") for one in self.servers.split(",")]
+        if far := [host for host in hosts if not _is_loopback(host)]:
+            raise SettingsError(
+                f"{far[0]} would be reached in plain text",
+                where="setting kafka_servers",
+                mend="name kafka_ca, and the port of a listener with TLS",
+            )
+
+    def librdkafka(self) -> dict[str, Any]:
+        """As librdkafka's clients are configured."""
+        found: dict[str, Any] = {
+            "bootstrap.servers": self.servers,
+            "security.protocol": self._protocol,
+            "topic.metadata.propagation.max.ms": 3_000,
+            "reconnect.backoff.max.ms": 2_000,
+        }
+        if self.authority is not None:
+            found["ssl.ca.location"] = str(self.authority)
+        if self.user:
+            found |= {
+                "sasl.mechanism": MECHANISM,
+                "sasl.username": self.user,
+                "sasl.password": self.password,
+            }
+        return found
+
+    def pure(self) -> dict[str, Any]:
+        """As kafka-python's clients are configured."""
+        found: dict[str, Any] = {
+            "bootstrap_servers": self.servers.split(","),
+            "security_protocol": self._protocol,
+            "reconnect_backoff_max_ms": 2_000,
+        }
+        if self.authority is not None:
+            found["ssl_cafile"] = str(self.authority)
+        if self.user:
+            found |= {
+                "sasl_mechanism": MECHANISM,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return found
+
+    @property
+    def _protocol(self) -> str:
+        kind = "SSL" if self.authority is not None else "PLAINTEXT"
+        return f"SASL_{kind}" if self.user else kind
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,120 @@
+"""Topics of the cluster, made and removed through kafka-python.
+
+Law: every topic is made with what design asks of its kind; a partition count is for life. A
+topic is gone when no broker shows it any more.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
+
+from broker.errors import LogError
+from broker.log.kafka.address import Address
+from broker.log.kafka.refusals import away
+
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
+_GONE = 10.0
+_PAUSE = 0.05
+COMPACTED = {
+    # with a retention that never ends: on purely compacted topics no record can be removed
+    "cleanup.policy": "compact,delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "max.compaction.lag.ms": str(_DAY),
+    "segment.ms": str(6 * _HOUR),
+    "delete.retention.ms": str(30 * _DAY),
+    "message.timestamp.type": "CreateTime",
+}
+"""The configuration of every topic: see design, retention."""
+
+
+class Admin:
+    """One administrator; it connects when it is first needed."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._made: KafkaAdminClient | None = None
+
+    @property
+    def _client(self) -> Any:
+        if self._made is None:
+            try:
+                self._made = KafkaAdminClient(**self._address.pure(), request_timeout_ms=10_000)
+            except KafkaError as error:
+                raise _ours(error) from None
+        return self._made
+
+    def cluster(self) -> str:
+        """The cluster's id."""
+        return str(self._asked("describe_cluster")["cluster_id"])
+
+    def brokers(self) -> int:
+        """How many brokers there are."""
+        return len(self._asked("describe_cluster")["brokers"])
+
+    def topics(self) -> dict[str, int]:
+        """Partition count by topic, without the cluster's own."""
+        found = self._asked("describe_topics")
+        return {
+            one["name"]: len(one["partitions"])
+            for one in found
+            if not one.get("is_internal") and not one["error_code"]
+        }
+
+    def create(self, topics: Mapping[str, int]) -> None:
+        """Make topics; those that are there stay as they are."""
+        copies = min(3, self.brokers())
+        more = {"min.insync.replicas": str(min(2, copies))}
+        for name, partitions in topics.items():
+            wanted = {
+                "num_partitions": partitions,
+                "replication_factor": copies,
+                "configs": COMPACTED | more,
+            }
+            try:
+                self._client.create_topics({name: wanted}, wait_for_metadata=True)
+            except TopicAlreadyExistsError:
+                continue
+            except KafkaError as error:
+                raise _ours(error) from None
+
+    def delete(self, name: str) -> None:
+        """Remove a topic; a missing one is nothing."""
+        try:
+            self._client.delete_topics([name])
+        except UnknownTopicOrPartitionError:
+            return
+        except KafkaError as error:
+            raise _ours(error) from None
+        until = time.monotonic() + _GONE
+        while name in self.topics():
+            if time.monotonic() > until:
+                raise LogError("a deleted topic is still shown", where=name, mend="try again")
+            time.sleep(_PAUSE)
+
+    def _asked(self, what: str) -> Any:
+        try:
+            return getattr(self._client, what)()
+        except KafkaError as error:
+            raise _ours(error) from None
+
+    def close(self) -> None:
+        """Give back connections."""
+        if self._made is not None:
+            self._made.close()
+            self._made = None
+
+
+def _ours(error: KafkaError) -> LogError:
+    name = type(error).__name__
+    if getattr(error, "retriable", False) or "Connection" in name or "Broker" in name:
+        return away()
+    return LogError(f"Kafka refuses ({name})", mend="check the user's rights and the password")

@@ -1,0 +1,309 @@
+"""The log on Apache Kafka: topics are topics, tables and positions are compacted topics.
+
+Law: see `interface`. One `commit` is one Kafka transaction, positions included. Positions are
+compared with what is committed by a writer that fences its namesakes (`fences`); the relay's
+batches also with the group's generation.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from broker.errors import LogError, UnknownTopic
+from broker.log.interface import Append, Batch, Stored
+from broker.log.kafka.address import Address
+from broker.log.kafka.admin import Admin
+from broker.log.kafka.copies import Copies
+from broker.log.kafka.fences import CONTROL, Fence, scope_of
+from broker.log.kafka.readers import Readers
+from broker.log.kafka.transport import Transport
+from broker.log.kafka.work import Work
+from broker.log.topics import partition_of
+
+POSITIONS = "positions.shuqiao"
+POSITION_PARTITIONS = 16
+_TABLE_PARTITIONS = 4
+"""Partitions of a table whose dataset has no collected topic."""
+_TABLES = ("owners.", "membership.", "rejected.", "rows.", "sources.", "positions.", "table.")
+_KNOWN = 1.0
+"""Seconds for which the list of topics is believed."""
+_FOLLOWED = 0.5
+
+
+class KafkaLog:
+    """A `Log` on a cluster. `folder` keeps the copies of tables."""
+
+    def __init__(self, address: Address, folder: Path, transport: Transport) -> None:
+        address.check()
+        self._transport = transport
+        self._admin = Admin(address)
+        self._admin_lock = threading.RLock()
+        self._cluster = self._admin.cluster()
+        self._known: tuple[float, dict[str, int]] = (-_KNOWN, {})
+        self._create({POSITIONS: POSITION_PARTITIONS})
+        self._readers = Readers(self._transport.reader)
+        self._copies = Copies(folder / "kafka.db", self._cluster, self._readers)
+        self._fences: dict[str, Fence] = {}
+        self._making = threading.Lock()
+        self._own = f"shuqiao.{uuid.uuid4().hex}"
+        relay = Fence(lambda: self._transport.writer(f"{self._own}.relay"), self._committed)
+        self._work = Work(self._transport, relay)
+        self._following = Following(self._transport)
+
+    # ---- topics
+
+    def _all(self, fresh: bool = False) -> dict[str, int]:
+        with self._admin_lock:
+            at, found = self._known
+            if fresh or time.monotonic() - at > _KNOWN:
+                found = self._admin.topics()
+                self._known = time.monotonic(), found
+            return found
+
+    def _create(self, topics: Mapping[str, int]) -> None:
+        with self._admin_lock:
+            known = self._all()
+            if all(name in known for name in topics):
+                return
+            known = self._all(fresh=True)
+            if missing := {name: count for name, count in topics.items() if name not in known}:
+                self._admin.create(missing)
+                self._all(fresh=True)
+
+    def topics(self) -> Mapping[str, int]:
+        """See `Log`."""
+        found = self._all(fresh=True)
+        return {name: count for name, count in found.items() if not name.startswith(_TABLES)}
+
+    def create_topics(self, topics: Mapping[str, int]) -> None:
+        """See `Log`."""
+        self._create(topics)
+        known = self._all()
+        for name, partitions in topics.items():
+            if known[name] != partitions:
+                raise LogError(
+                    f"topic {name} has {known[name]} partitions, not {partitions}",
+                    mend="a topic's partition count never changes",
+                )
+
+    def delete_topic(self, name: str) -> None:
+        """See `Log`."""
+        with self._admin_lock:
+            self._admin.delete(name)
+            self._all(fresh=True)
+
+    def wiped(self, within: float | None = None) -> bool:
+        """See `Log`: the brokers remove a topic's files by themselves."""
+        return True
+
+    def compact(self, topic: str, partition: int, upto: int | None, tombstones_before: int) -> int:
+        """See `Log`: the brokers compact by themselves."""
+        return 0
+
+    def _must_be_there(self, topic: str, partition: int) -> None:
+        for fresh in (False, True):
+            if 0 <= partition < self._all(fresh).get(topic, 0):
+                return
+        raise UnknownTopic(f"there is no partition {partition} of topic {topic}")
+
+    # ---- writing
+
+    def commit(self, batch: Batch) -> None:
+        """See `Log`."""
+        for topic, partition in {(one.topic, one.partition) for one in batch.appends}:
+            self._must_be_there(topic, partition)
+        if batch.consumed:
+            self._work.land(batch, lambda: self._appends(batch))
+            return
+        scope = scope_of(batch.positions) if batch.positions else ""
+        fence = self._fence(scope)
+        fence.land(batch, lambda: self._appends(batch))
+        if scope == CONTROL:
+            fence.forget()  # others of that name are many, and each seldom
+
+    def owns(self, topic: str, partition: int) -> bool:
+        """See `Log`."""
+        return self._work.owns((topic, partition))
+
+    def _fence(self, scope: str) -> Fence:
+        with self._making:
+            if scope not in self._fences:
+                name = f"shuqiao.{scope}" if scope else self._own
+                self._fences[scope] = Fence(lambda: self._transport.writer(name), self._committed)
+            return self._fences[scope]
+
+    def _appends(self, batch: Batch) -> list[Append]:
+        """Everything that a batch writes, as records."""
+        last = {(one.table, one.partition, one.key): one.value for one in batch.tables}
+        found = list(batch.appends)
+        for (table, partition, key), value in last.items():
+            topic = self._table(table, partition, make=True)
+            found.append(Append(topic, partition, key, value))
+        found += [_position(move.name, move.value) for move in batch.positions]
+        # whoever waits follows the positions
+        return found if batch.positions else [*found, _position("commit", self._own.encode())]
+
+    def _table(self, name: str, partition: int, make: bool = False) -> str:
+        """The topic of a table; empty where nothing was written to it yet."""
+        topic = name if name.startswith(_TABLES) else f"table.{name}"
+        if topic not in self._all() and topic not in self._all(fresh=True):
+            if not make:
+                return ""
+            _, department, dataset = [*name.split(".", 3), "", ""][:3]
+            count = self._all().get(f"collected.{department}.{dataset}", _TABLE_PARTITIONS)
+            self._create({topic: max(count, partition + 1)})
+        return topic
+
+    # ---- reading
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
+        """See `Log`."""
+        self._must_be_there(topic, partition)
+        with self._readers.one(topic, partition) as reader:
+            return reader.read(topic, partition, offset, limit).records
+
+    def keys(
+        self, topic: str, partition: int, offset: int, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """See `Log`."""
+        return [(one.offset, one.key) for one in self.read(topic, partition, offset, limit)]
+
+    def end(self, topic: str, partition: int) -> int:
+        """See `Log`: behind it no transaction is over yet."""
+        self._must_be_there(topic, partition)
+        with self._readers.one(topic, partition) as reader:
+            return reader.stable_end(topic, partition)
+
+    def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """See `Log`."""
+        wanted = list(keys)
+        topic = self._table(table, partition)
+        return self._copies.entries(topic, partition, wanted) if topic and wanted else {}
+
+    def scan(
+        self, table: str, partition: int, after: bytes, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """See `Log`."""
+        topic = self._table(table, partition)
+        return self._copies.scan(topic, partition, after, limit) if topic else []
+
+    # ---- positions
+
+    def _committed(self, name: str) -> bytes | None:
+        key = name.encode()
+        number = partition_of(key, POSITION_PARTITIONS)
+        return self._copies.entries(POSITIONS, number, [key]).get(key)
+
+    def position(self, name: str) -> bytes | None:
+        """See `Log`."""
+        return self._committed(name)
+
+    def positions(self, prefix: str) -> Mapping[str, bytes]:
+        """See `Log`."""
+        found: dict[str, bytes] = {}
+        for number in range(POSITION_PARTITIONS):
+            after = b""
+            while page := self._copies.scan(POSITIONS, number, after, 5_000):
+                found |= {key.decode(): value for key, value in page}
+                after = page[-1][0]
+        return {name: found[name] for name in sorted(found) if name.startswith(prefix)}
+
+    def forget(self, prefix: str) -> None:
+        """See `Log`."""
+        if names := list(self.positions(prefix)):
+            appends = [_position(name, None) for name in names]
+            self._fence("").land(Batch(), lambda: appends)
+
+    # ---- waiting
+
+    def changes(self) -> int:
+        """See `Log`."""
+        return self._following.changes()
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """See `Log`."""
+        return self._following.wait(seen, timeout)
+
+    # ---- itself
+
+    def faults(self) -> list[str]:
+        """See `Log`."""
+        return []
+
+    def confirm(self) -> None:
+        """See `Log`."""
+
+    def close(self) -> None:
+        """See `Log`."""
+        self._following.close()
+        self._work.close()
+        for fence in self._fences.values():
+            fence.forget()
+        self._readers.close()
+        self._copies.close()
+        self._admin.close()
+
+
+def _position(name: str, value: bytes | None) -> Append:
+    key = name.encode()
+    return Append(POSITIONS, partition_of(key, POSITION_PARTITIONS), key, value)
+
+
+class Following:
+    """Counts commits: one thread follows the positions, which every commit moves."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._condition = threading.Condition()
+        self._changes = 0
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def changes(self) -> int:
+        """A number that grows."""
+        self._begin()
+        return self._changes
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """Return when it is no longer `seen`, or after so many seconds."""
+        self._begin()
+        until = time.monotonic() + timeout
+        with self._condition:
+            while self._changes == seen and not self._closed:
+                left = until - time.monotonic()
+                if left <= 0 or not self._condition.wait(left):
+                    break
+            return self._changes
+
+    def _begin(self) -> None:
+        with self._condition:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._follow, name="log-follow", daemon=True)
+                self._thread.start()
+
+    def _told(self) -> None:
+        with self._condition:
+            self._changes += 1
+            self._condition.notify_all()
+
+    def _follow(self) -> None:
+        while not self._closed:
+            reader = self._transport.reader()
+            try:
+                while not self._closed:
+                    reader.follow(POSITIONS, POSITION_PARTITIONS, self._told, _FOLLOWED)
+            except LogError:
+                self._told()  # who waits looks himself, and hears what is wrong
+                time.sleep(_FOLLOWED)
+            finally:
+                reader.close()
+
+    def close(self) -> None:
+        """Wake everybody; end the thread."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join()

@@ -1,0 +1,346 @@
+"""The fast transport: confluent-kafka, which is librdkafka.
+
+Law: see `transport`. The text of a client's error is dropped: its code says enough.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from broker.log.interface import Append, Stored
+from broker.log.kafka.address import DELIVERY_SECONDS, Address
+from broker.log.kafka.refusals import away, fenced, other, unknown
+from broker.log.kafka.transport import Member, Page, Place
+
+_ANSWER = 15.0
+"""Seconds to wait for the cluster's answer."""
+
+_NOBODY = "shuqiao.none"
+"""A group that nobody joins: librdkafka wants a name."""
+
+_SESSION_MS = 6_000
+_POLL = 0.1
+_FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.STALE_MEMBER_EPOCH,
+}
+_UNKNOWN = {
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
+
+
+class Librdkafka:
+    """A `Transport`."""
+
+    name = "librdkafka"
+
+    def __init__(self, address: Address) -> None:
+        self._given = address.librdkafka() | {"log_level": 0}
+
+    def reader(self) -> "Reading":
+        """See `Transport`."""
+        return Reading(self._given)
+
+    def writer(self, name: str) -> "Writing":
+        """See `Transport`."""
+        return Writing(self._given, name)
+
+    def member(self, group: str, topics: Sequence[str]) -> "Membered":
+        """See `Transport`."""
+        return Membered(self._given, group, topics)
+
+
+class Reading:
+    """A `Reader`: one consumer that is set to one partition at a time."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        quick = {"fetch.wait.max.ms": 10, "fetch.error.backoff.ms": 50, "fetch.queue.backoff.ms": 5}
+        self._given = {
+            **given,
+            **quick,
+            "group.id": _NOBODY,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "allow.auto.create.topics": False,
+        }
+        only = {"isolation.level": "read_committed", "enable.partition.eof": True}
+        self._committed = Consumer({**self._given, **only})
+        self._everything: Consumer | None = None
+        self._at: tuple[str, int, int] | None = None
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+        """See `Reader`."""
+        end = self.stable_end(topic, partition)
+        if offset >= end or limit <= 0:
+            return Page((), offset)
+        if self._at != (topic, partition, offset):
+            self._committed.assign([TopicPartition(topic, partition, offset)])
+        self._at = None
+        found: list[Stored] = []
+        until = time.monotonic() + _ANSWER
+        after = offset
+        while len(found) < limit and after < end:
+            first = self._committed.poll(until - time.monotonic())
+            if first is None:
+                raise away()
+            rest = self._committed.consume(limit - len(found) - 1, 0) if not first.error() else ()
+            for message in (first, *rest):
+                after = self._took(message, topic, partition, after, found)
+        self._at = topic, partition, after
+        return Page(found, after)
+
+    def _took(
+        self, message: Any, topic: str, partition: int, after: int, found: list[Stored]
+    ) -> int:
+        """Take a message; the offset behind it."""
+        error = message.error()
+        if message.topic() != topic or message.partition() != partition:
+            return after  # of what was read before
+        if error is None:
+            key, value = message.key() or b"", message.value()
+            found.append(Stored(message.offset(), key, value, message.timestamp()[1]))
+            return int(message.offset()) + 1
+        if error.code() == KafkaError._PARTITION_EOF:
+            return max(after, int(message.offset()))
+        refused(error)
+
+    def stable_end(self, topic: str, partition: int) -> int:
+        """See `Reader`."""
+        return _end(self._committed, topic, partition)
+
+    def high_end(self, topic: str, partition: int) -> int:
+        """See `Reader`."""
+        if self._everything is None:
+            self._everything = Consumer({**self._given, "isolation.level": "read_uncommitted"})
+        return _end(self._everything, topic, partition)
+
+    def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
+        """See `Reader`."""
+        if self._at != (topic, partitions, -1):
+            ends = [(number, self.stable_end(topic, number)) for number in range(partitions)]
+            self._committed.assign([TopicPartition(topic, *one) for one in ends])
+            self._at = topic, partitions, -1
+        message = self._committed.poll(seconds)
+        while message is not None:
+            if (error := message.error()) is None:
+                tell()
+            elif error.code() != KafkaError._PARTITION_EOF:
+                self._at = None
+                refused(error)
+            message = self._committed.poll(0)
+
+    def close(self) -> None:
+        """See `Reader`."""
+        for consumer in (self._committed, self._everything):
+            if consumer is not None:
+                consumer.close()
+
+
+class Membered:
+    """A `Member`: a consumer that fetches nothing, and a thread that keeps it in the group.
+
+    That thread alone touches the consumer: asked for its metadata by another while it polls,
+    librdkafka never answers.
+    """
+
+    def __init__(self, given: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
+        self._consumer = Consumer(
+            {
+                **given,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "latest",
+                "isolation.level": "read_committed",
+                "session.timeout.ms": _SESSION_MS,
+                "heartbeat.interval.ms": _SESSION_MS // 4,
+                "partition.assignment.strategy": "roundrobin",
+                "topic.metadata.refresh.interval.ms": 2_000,
+                "allow.auto.create.topics": False,
+            }
+        )
+        self._mine: frozenset[Place] = frozenset()
+        self._turn = 0
+        self._metadata: Any = None
+        self._asked: SimpleQueue[tuple[Place, Future[None]]] = SimpleQueue()
+        self._closed = threading.Event()
+        self._consumer.subscribe(
+            list(topics), on_assign=self._given, on_revoke=self._taken, on_lost=self._taken
+        )
+        self._thread = threading.Thread(target=self._stay, name="relay-group", daemon=True)
+        self._thread.start()
+
+    def _stay(self) -> None:
+        while not self._closed.is_set():
+            self._consumer.poll(_POLL)
+            self._metadata = self._consumer.consumer_group_metadata()
+            while not self._asked.empty():
+                place, answer = self._asked.get()
+                try:
+                    self._consumer.committed([TopicPartition(*place)], timeout=_ANSWER)
+                    answer.set_result(None)
+                except KafkaException as error:
+                    answer.set_exception(error)
+        self._consumer.close()
+
+    def _given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        consumer.assign(places)
+        consumer.pause(places)
+        self._turn += 1
+        self._mine = frozenset((one.topic, one.partition) for one in places)
+
+    def _taken(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._mine = frozenset()
+        consumer.unassign()
+
+    def mine(self) -> frozenset[Place]:
+        """See `Member`."""
+        return self._mine
+
+    def turn(self) -> int:
+        """See `Member`."""
+        return self._turn
+
+    def settled(self, place: Place) -> None:
+        """See `Member`."""
+        answer: Future[None] = Future()
+        self._asked.put((place, answer))
+        with ours():
+            answer.result(2 * _ANSWER)
+
+    def metadata(self) -> Any:
+        """Who we are in the group, as a transaction is told."""
+        return self._metadata
+
+    def close(self) -> None:
+        """See `Member`."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._thread.join()
+
+
+class Writing:
+    """A `Writer`."""
+
+    def __init__(self, given: Mapping[str, Any], name: str) -> None:
+        self._failed: list[KafkaError] = []
+        self._producer = Producer(
+            {
+                **given,
+                "transactional.id": name,
+                "transaction.timeout.ms": DELIVERY_SECONDS * 1_000,
+                "message.timeout.ms": DELIVERY_SECONDS * 1_000,
+                "linger.ms": 2,
+                "compression.type": "lz4",
+                "delivery.report.only.error": True,
+                "on_delivery": self._told,
+                "queue.buffering.max.messages": 500_000,
+            }
+        )
+        with ours():
+            self._producer.init_transactions(_ANSWER)
+
+    def _told(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+    def land(
+        self,
+        appends: Iterable[Append],
+        member: Member | None = None,
+        consumed: Mapping[Place, int] | None = None,
+    ) -> None:
+        """See `Writer`."""
+        self._failed.clear()
+        now = time.time_ns() // 1_000_000
+        with ours():
+            self._producer.begin_transaction()
+        try:
+            for topic, partition, key, value in appends:
+                self._send(topic, partition, key, value, now)
+            if consumed and isinstance(member, Membered):
+                places = [TopicPartition(*place, offset) for place, offset in consumed.items()]
+                self._producer.send_offsets_to_transaction(places, member.metadata(), _ANSWER)
+            self._commit()
+        except KafkaException as error:
+            self._abort()
+            refused(self._failed[0] if self._failed else error.args[0])
+        except BaseException:
+            self._abort()
+            raise
+
+    def _send(self, topic: str, partition: int, key: bytes, value: bytes | None, now: int) -> None:
+        until = time.monotonic() + _ANSWER
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, timestamp=now)
+                return
+            except BufferError:
+                if time.monotonic() > until:
+                    raise away() from None
+                self._producer.poll(0.05)
+
+    def _commit(self) -> None:
+        until = time.monotonic() + _ANSWER
+        while True:
+            try:
+                self._producer.commit_transaction(max(0.1, until - time.monotonic()))
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > until:
+                    raise
+
+    def _abort(self) -> None:
+        with suppress(KafkaException):  # who was fenced, or is cut off, cannot; nothing lands
+            self._producer.abort_transaction(_ANSWER)
+
+    def close(self) -> None:
+        """See `Writer`."""
+        with suppress(KafkaException):
+            self._producer.flush(0)
+
+
+class ours:
+    """Foreign errors become ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KafkaException):
+            refused(error.args[0])
+
+
+def refused(error: KafkaError) -> NoReturn:
+    """Our error for theirs."""
+    code = error.code()
+    if code in _FENCED:
+        raise fenced() from None
+    if code in _UNKNOWN:
+        raise unknown() from None
+    if code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
+        raise away() from None
+    raise other(error.name()) from None
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    with ours():
+        place = TopicPartition(topic, partition)
+        found = consumer.get_watermark_offsets(place, timeout=_ANSWER, cached=False)
+    if found is None:
+        raise away()
+    return int(found[1])

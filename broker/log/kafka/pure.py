@@ -1,0 +1,291 @@
+"""The transport in Python alone: kafka-python, for processors that have no librdkafka.
+
+Law: see `transport`. kafka-python commits a transaction one of whose sends has expired: every
+send is asked for before the commit.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from kafka import (
+    ConsumerRebalanceListener,
+    KafkaConsumer,
+    KafkaProducer,
+    OffsetAndMetadata,
+    TopicPartition,
+)
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.errors import (
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    InvalidProducerEpochError,
+    InvalidProducerIdMappingError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    ProducerFencedError,
+    StaleMemberEpochError,
+    UnknownMemberIdError,
+    UnknownTopicOrPartitionError,
+)
+
+from broker.log.interface import Append, Stored
+from broker.log.kafka.address import DELIVERY_SECONDS, Address
+from broker.log.kafka.refusals import away, fenced, other, unknown
+from broker.log.kafka.transport import Member, Page, Place
+
+_ANSWER = 15.0
+_SESSION_MS = 6_000
+_POLL_MS = 100
+_FENCED = (
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    InvalidProducerEpochError,
+    InvalidProducerIdMappingError,
+    ProducerFencedError,
+    StaleMemberEpochError,
+    UnknownMemberIdError,
+)
+
+
+class Pure:
+    """A `Transport`."""
+
+    name = "kafka-python"
+
+    def __init__(self, address: Address) -> None:
+        self._given = address.pure()
+
+    def reader(self) -> "Reading":
+        """See `Transport`."""
+        return Reading(self._given)
+
+    def writer(self, name: str) -> "Writing":
+        """See `Transport`."""
+        return Writing(self._given, name)
+
+    def member(self, group: str, topics: Sequence[str]) -> "Membered":
+        """See `Transport`."""
+        return Membered(self._given, group, topics)
+
+
+class Reading:
+    """A `Reader`: one consumer that is set to one partition at a time."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = {
+            **given,
+            "group_id": None,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "none",
+            "fetch_max_wait_ms": 10,
+        }
+        with ours():
+            self._committed = KafkaConsumer(**self._given, isolation_level="read_committed")
+        self._everything: KafkaConsumer | None = None
+        self._at: tuple[str, int, int] | None = None
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+        """See `Reader`."""
+        end = self.stable_end(topic, partition)
+        if offset >= end or limit <= 0:
+            return Page((), offset)
+        place = TopicPartition(topic, partition)
+        found: list[Stored] = []
+        until = time.monotonic() + _ANSWER
+        with ours():
+            if self._at != (topic, partition, offset):
+                self._committed.assign([place])
+                self._committed.seek(place, offset)
+            self._at, after = None, offset
+            while len(found) < limit and after < end:
+                page = self._committed.poll(_POLL_MS, max_records=limit - len(found))
+                found += (
+                    Stored(one.offset, one.key or b"", one.value, one.timestamp)
+                    for one in page.get(place, ())
+                )
+                after = self._committed.position(place)
+                if time.monotonic() > until:
+                    raise away()
+        self._at = topic, partition, after
+        return Page(found, after)
+
+    def stable_end(self, topic: str, partition: int) -> int:
+        """See `Reader`."""
+        return _end(self._committed, topic, partition)
+
+    def high_end(self, topic: str, partition: int) -> int:
+        """See `Reader`."""
+        if self._everything is None:
+            with ours():
+                self._everything = KafkaConsumer(**self._given)
+        return _end(self._everything, topic, partition)
+
+    def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
+        """See `Reader`."""
+        with ours():
+            if self._at != (topic, partitions, -1):
+                places = [TopicPartition(topic, number) for number in range(partitions)]
+                self._committed.assign(places)
+                self._committed.seek_to_end(*places)
+                self._at = topic, partitions, -1
+            if self._committed.poll(int(seconds * 1000)):
+                tell()
+
+    def close(self) -> None:
+        """See `Reader`."""
+        for consumer in (self._committed, self._everything):
+            if consumer is not None:
+                consumer.close()
+
+
+class Membered(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A `Member`: a consumer that fetches nothing, and a thread that keeps it in the group."""
+
+    def __init__(self, given: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
+        with ours():
+            self._consumer = KafkaConsumer(
+                **given,
+                group_id=group,
+                enable_auto_commit=False,
+                auto_offset_reset="latest",
+                isolation_level="read_committed",
+                session_timeout_ms=_SESSION_MS,
+                heartbeat_interval_ms=_SESSION_MS // 4,
+                partition_assignment_strategy=[RoundRobinPartitionAssignor],
+                metadata_max_age_ms=2_000,
+            )
+        self._mine: frozenset[Place] = frozenset()
+        self._turn = 0
+        self._closed = threading.Event()
+        self._one = threading.Lock()
+        self._consumer.subscribe(pattern="|".join(topics), listener=self)
+        self._thread = threading.Thread(target=self._stay, name="relay-group", daemon=True)
+        self._thread.start()
+
+    def _stay(self) -> None:
+        while not self._closed.is_set():
+            with self._one, suppress(KafkaError):
+                self._consumer.poll(_POLL_MS)
+            self._closed.wait(0.01)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """What is ours now; nothing of it is fetched."""
+        places = list(assigned)
+        self._consumer.pause(*places)
+        self._turn += 1
+        self._mine = frozenset((one.topic, one.partition) for one in places)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """What is ours no longer."""
+        self._mine = frozenset()
+
+    def mine(self) -> frozenset[Place]:
+        """See `Member`."""
+        return self._mine
+
+    def turn(self) -> int:
+        """See `Member`."""
+        return self._turn
+
+    def settled(self, place: Place) -> None:
+        """See `Member`."""
+        with ours(), self._one:
+            self._consumer.committed(TopicPartition(*place), timeout_ms=int(_ANSWER * 1000))
+
+    def metadata(self) -> Any:
+        """Who we are in the group, as a transaction is told."""
+        return self._consumer.group_metadata()
+
+    def close(self) -> None:
+        """See `Member`."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._thread.join()
+            self._consumer.close()
+
+
+class Writing:
+    """A `Writer`."""
+
+    def __init__(self, given: Mapping[str, Any], name: str) -> None:
+        with ours():
+            self._producer = KafkaProducer(
+                **given,
+                transactional_id=name,
+                transaction_timeout_ms=DELIVERY_SECONDS * 1_000,
+                delivery_timeout_ms=DELIVERY_SECONDS * 1_000,
+                request_timeout_ms=DELIVERY_SECONDS * 500,
+                max_block_ms=DELIVERY_SECONDS * 1_000,
+                linger_ms=2,
+                compression_type="lz4",
+            )
+            self._producer.init_transactions()
+
+    def land(
+        self,
+        appends: Iterable[Append],
+        member: Member | None = None,
+        consumed: Mapping[Place, int] | None = None,
+    ) -> None:
+        """See `Writer`."""
+        now = time.time_ns() // 1_000_000
+        with ours():
+            self._producer.begin_transaction()
+            try:
+                sent = [
+                    self._producer.send(
+                        topic, value, key=key, partition=partition, timestamp_ms=now
+                    )
+                    for topic, partition, key, value in appends
+                ]
+                self._producer.flush(_ANSWER)
+                for one in sent:
+                    one.get(0)
+                if consumed and isinstance(member, Membered):
+                    places = {
+                        TopicPartition(*place): OffsetAndMetadata(offset, "", -1)
+                        for place, offset in consumed.items()
+                    }
+                    self._producer.send_offsets_to_transaction(places, member.metadata())
+                self._producer.commit_transaction()
+            except BaseException:
+                with suppress(KafkaError):  # who was fenced, or is cut off, cannot
+                    self._producer.abort_transaction()
+                raise
+
+    def close(self) -> None:
+        """See `Writer`."""
+        with suppress(KafkaError):
+            self._producer.close(timeout=1)
+
+
+class ours:
+    """Foreign errors become ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KafkaError):
+            refused(error)
+
+
+def refused(error: KafkaError) -> NoReturn:
+    """Our error for theirs."""
+    if isinstance(error, _FENCED):
+        raise fenced() from None
+    if isinstance(error, UnknownTopicOrPartitionError):
+        raise unknown() from None
+    if isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
+        raise away() from None
+    raise other(type(error).__name__.removesuffix("Error")) from None
+
+
+def _end(consumer: KafkaConsumer, topic: str, partition: int) -> int:
+    place = TopicPartition(topic, partition)
+    with ours():
+        return int(consumer.end_offsets([place])[place])

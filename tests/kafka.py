@@ -1,0 +1,78 @@
+"""A real Apache Kafka for tests: started when the first test wants it, ended with the run.
+
+Law: nothing of it outlives this process, however that ends. Where it cannot be had, what
+needs it is skipped with the reason, or fails where services are required.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from broker.log.kafka.address import Address
+from broker.log.kafka.choose import transport
+from broker.log.kafka.engine import POSITIONS, KafkaLog
+from deploy.kafka.cluster import Cluster, NoKafka
+
+TRANSPORTS = ("librdkafka", "kafka-python")
+REQUIRED = bool(os.environ.get("SHUQIAO_REQUIRE_SERVICES"))
+_QUICK = {"group.min.session.timeout.ms": "1000"}
+
+
+@contextmanager
+def running(folder: Path, nodes: int = 1) -> Iterator[Cluster]:
+    """A cluster, until the block or this process ends."""
+    cluster = Cluster(folder)
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "deploy.kafka.keeper", str(folder)],
+        stdin=subprocess.PIPE, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    try:
+        cluster.make(nodes, _QUICK)
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        assert keeper.stdin
+        keeper.stdin.close()
+        keeper.wait(30)
+
+
+def lacking(reason: str) -> None:
+    """Skip, or fail where services are required."""
+    (pytest.fail if REQUIRED else pytest.skip)(f"no Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of this run, of one node."""
+    try:
+        with running(tmp_path_factory.mktemp("kafka")) as cluster:
+            yield cluster
+    except NoKafka as error:
+        lacking(str(error))
+
+
+def address_of(cluster: Cluster) -> Address:
+    """How ShuQiao reaches it."""
+    settings = cluster.settings
+    password = Path(settings["kafka_password_file"]).read_text("utf-8")
+    servers, user = settings["kafka_servers"], settings["kafka_user"]
+    return Address(servers, user, password, Path(settings["kafka_ca"]))
+
+
+def log_on(cluster: Cluster, folder: Path, name: str) -> KafkaLog:
+    """A log on it with that transport, its copies in the folder."""
+    address = address_of(cluster)
+    return KafkaLog(address, folder, transport(name, address))
+
+
+def emptied(log: KafkaLog) -> None:
+    """Remove every topic, table and position."""
+    log.forget("")
+    for name in set(log._all(fresh=True)) - {POSITIONS}:
+        log._admin.delete(name)
