@@ -109,7 +109,7 @@ class Broker(Sources):
             list(self.catalog.datasets.values()),
             self.sharing.shares,
             self.sharing.revision,
-            self.hold,
+            None if self.settings.kafka_servers else self.hold,
         )
 
     def controller_role(self) -> Controller:

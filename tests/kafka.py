@@ -7,7 +7,7 @@ needs it is skipped with the reason, or fails where services are required.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,3 +76,21 @@ def emptied(log: KafkaLog) -> None:
     log.forget("")
     for name in set(log._all(fresh=True)) - {POSITIONS}:
         log._admin.delete(name)
+
+
+@pytest.fixture
+def on_kafka(
+    kafka: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], None]:
+    """Puts every city of a test, and its processes, on the emptied cluster, by the transport
+    that it is called with."""
+
+    def put(name: str) -> None:
+        log = log_on(kafka, tmp_path_factory.mktemp("emptying"), name)
+        emptied(log)
+        log.close()
+        more = {**kafka.settings, "kafka_transport": name}
+        for setting, value in more.items():
+            monkeypatch.setenv(f"SHUQIAO_{setting.upper()}", value)
+
+    return put

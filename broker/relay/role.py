@@ -31,22 +31,23 @@ class RelayRole:
         datasets: Sequence[Dataset],
         shares: Callable[[str], Sequence[Share]],
         revision: Callable[[], tuple[int, date]],
-        hold: Callable[[str], Hold],
+        hold: Callable[[str], Hold] | None,
     ) -> None:
+        """`hold` gives the hold of a name; None where the log itself gives out the work."""
         self._relay = relay
         self._log = log
         self._datasets = datasets
         self._shares = shares
         self._revision = revision
-        self._holds = {one.id: hold(f"relay.{one.id}") for one in datasets}
+        self._holds = {one.id: hold(f"relay.{one.id}") for one in datasets} if hold else {}
 
     def run(self, stop: threading.Event) -> None:
         """See `Role`."""
         done: tuple[object, ...] = ()
         while not stop.is_set():
-            mine = [one for one in self._datasets if self._holds[one.id].taken()]
+            mine = [one for one in self._datasets if self._is_ours(one)]
             changes = self._log.changes()
-            state = (changes, self._revision(), len(mine))
+            state = (changes, self._revision(), self._owned(mine))
             if state == done:
                 self._log.wait(changes, IDLE)
                 continue
@@ -57,6 +58,18 @@ class RelayRole:
         """See `Role`."""
         for hold in self._holds.values():
             hold.release()
+
+    def _is_ours(self, dataset: Dataset) -> bool:
+        return not self._holds or self._holds[dataset.id].taken()
+
+    def _owned(self, mine: Sequence[Dataset]) -> list[tuple[str, int]]:
+        """The partitions that are this process's, of those datasets."""
+        return [
+            (one.collected_topic, number)
+            for one in mine
+            for number in range(one.partitions)
+            if self._log.owns(one.collected_topic, number)
+        ]
 
     def _step(self, dataset: Dataset, stop: threading.Event) -> bool:
         """One step of every partition; whether anything was done."""

@@ -85,6 +85,7 @@ class Node:
             "share.coordinator.state.topic.replication.factor": copies,
             "share.coordinator.state.topic.min.isr": min(2, copies),
             "group.initial.rebalance.delay.ms": 0,
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
             **wanted,
         }
         path = self.folder / "server.properties"

@@ -10,8 +10,9 @@ from typing import Any
 
 from broker.errors import SettingsError
 
-DELIVERY_SECONDS = 10
-"""How long a send may take before its transaction is given up."""
+DELIVERY_SECONDS = 5
+"""How long a transaction may take before it is given up: whoever takes the work over waits for
+that of a dead worker, and for the broker to notice (every 10 seconds by default)."""
 
 MECHANISM = "SCRAM-SHA-512"
 
@@ -45,6 +46,7 @@ class Address:
             "security.protocol": self._protocol,
             "topic.metadata.propagation.max.ms": 3_000,
             "reconnect.backoff.max.ms": 2_000,
+            "socket.timeout.ms": 5_000,
         }
         if self.authority is not None:
             found["ssl.ca.location"] = str(self.authority)

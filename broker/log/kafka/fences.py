@@ -63,6 +63,8 @@ class Fence:
         member: Member | None,
         consumed: Mapping[Place, int] | None,
     ) -> None:
+        if self._writer is not None and not self._writer.usable():
+            self._forget()
         if self._writer is None:
             self._writer = self._begin()
         for move in batch.positions:

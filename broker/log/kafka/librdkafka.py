@@ -68,7 +68,8 @@ class Reading:
     """A `Reader`: one consumer that is set to one partition at a time."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        quick = {"fetch.wait.max.ms": 10, "fetch.error.backoff.ms": 50, "fetch.queue.backoff.ms": 5}
+        # a broker answers a connection's requests one by one: nothing may wait behind a fetch
+        quick = {"fetch.wait.max.ms": 1, "fetch.error.backoff.ms": 50, "fetch.queue.backoff.ms": 5}
         self._given = {
             **given,
             **quick,
@@ -81,6 +82,7 @@ class Reading:
         only = {"isolation.level": "read_committed", "enable.partition.eof": True}
         self._committed = Consumer({**self._given, **only})
         self._everything: Consumer | None = None
+        self._followed: Consumer | None = None
         self._at: tuple[str, int, int] | None = None
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
@@ -101,7 +103,10 @@ class Reading:
             rest = self._committed.consume(limit - len(found) - 1, 0) if not first.error() else ()
             for message in (first, *rest):
                 after = self._took(message, topic, partition, after, found)
-        self._at = topic, partition, after
+        if after < end:
+            self._at = topic, partition, after
+        else:
+            self._committed.unassign()  # nothing to fetch ahead
         return Page(found, after)
 
     def _took(
@@ -131,22 +136,22 @@ class Reading:
 
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
         """See `Reader`."""
-        if self._at != (topic, partitions, -1):
+        if self._followed is None:
+            patient = {"fetch.wait.max.ms": 500, "isolation.level": "read_committed"}
+            self._followed = Consumer({**self._given, **patient})
             ends = [(number, self.stable_end(topic, number)) for number in range(partitions)]
-            self._committed.assign([TopicPartition(topic, *one) for one in ends])
-            self._at = topic, partitions, -1
-        message = self._committed.poll(seconds)
+            self._followed.assign([TopicPartition(topic, *one) for one in ends])
+        message = self._followed.poll(seconds)
         while message is not None:
             if (error := message.error()) is None:
                 tell()
-            elif error.code() != KafkaError._PARTITION_EOF:
-                self._at = None
+            else:
                 refused(error)
-            message = self._committed.poll(0)
+            message = self._followed.poll(0)
 
     def close(self) -> None:
         """See `Reader`."""
-        for consumer in (self._committed, self._everything):
+        for consumer in (self._committed, self._everything, self._followed):
             if consumer is not None:
                 consumer.close()
 
@@ -238,6 +243,7 @@ class Writing:
 
     def __init__(self, given: Mapping[str, Any], name: str) -> None:
         self._failed: list[KafkaError] = []
+        self._shaken = False
         self._producer = Producer(
             {
                 **given,
@@ -248,6 +254,7 @@ class Writing:
                 "compression.type": "lz4",
                 "delivery.report.only.error": True,
                 "on_delivery": self._told,
+                "error_cb": self._shake,
                 "queue.buffering.max.messages": 500_000,
             }
         )
@@ -257,6 +264,16 @@ class Writing:
     def _told(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
             self._failed.append(error)
+
+    def _shake(self, error: KafkaError) -> None:
+        """A connection was lost. When its group's coordinator comes back, librdkafka's producer
+        may never send it a transaction's offsets, and wait for ever."""
+        self._shaken = True
+
+    def usable(self) -> bool:
+        """See `Writer`."""
+        self._producer.poll(0)
+        return not self._shaken
 
     def land(
         self,

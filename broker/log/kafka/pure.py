@@ -40,6 +40,8 @@ from broker.log.kafka.transport import Member, Page, Place
 _ANSWER = 15.0
 _SESSION_MS = 6_000
 _POLL_MS = 100
+_FETCH_MS = 5
+"""How long one poll waits: where only markers are left it sees no record."""
 _FENCED = (
     FencedInstanceIdError,
     IllegalGenerationError,
@@ -81,7 +83,7 @@ class Reading:
             "group_id": None,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
-            "fetch_max_wait_ms": 10,
+            "fetch_max_wait_ms": 1,
         }
         with ours():
             self._committed = KafkaConsumer(**self._given, isolation_level="read_committed")
@@ -102,7 +104,7 @@ class Reading:
                 self._committed.seek(place, offset)
             self._at, after = None, offset
             while len(found) < limit and after < end:
-                page = self._committed.poll(_POLL_MS, max_records=limit - len(found))
+                page = self._committed.poll(_FETCH_MS, max_records=limit - len(found))
                 found += (
                     Stored(one.offset, one.key or b"", one.value, one.timestamp)
                     for one in page.get(place, ())
@@ -224,6 +226,10 @@ class Writing:
                 compression_type="lz4",
             )
             self._producer.init_transactions()
+
+    def usable(self) -> bool:
+        """See `Writer`."""
+        return True
 
     def land(
         self,

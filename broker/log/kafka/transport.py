@@ -67,6 +67,9 @@ class Member(Protocol):
 class Writer(Protocol):
     """Writes as one transactional id; making it fences who had it. One thread at a time."""
 
+    def usable(self) -> bool:
+        """Whether it may be used once more; else another is to be made."""
+
     def land(
         self,
         appends: Iterable[Append],

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from broker.errors import PositionMoved
 from broker.log.interface import Append, Batch
 from broker.log.kafka.fences import Fence, moved
 from broker.log.kafka.transport import Member, Place, Transport
 
 GROUP = "shuqiao.relay"
 _TOPICS = (r"^collected\..*",)
+_PAUSE = 0.05
 _JOINED = 15.0
 """Seconds that the group has to give this process its first partitions."""
 
@@ -39,7 +41,11 @@ class Work:
         with self._lock:
             for place in batch.consumed:
                 self._settle(member, place, batch)
-            self._fence.land(batch, appends, member, batch.consumed)
+            try:
+                self._fence.land(batch, appends, member, batch.consumed)
+            except PositionMoved:
+                time.sleep(_PAUSE)  # the group may know more than we have heard yet
+                raise
 
     def _settle(self, member: Member, place: Place, batch: Batch) -> None:
         turn = member.turn()
