@@ -75,7 +75,7 @@ def emptied(log: KafkaLog) -> None:
     """Remove every topic, table and position."""
     log.forget("")
     for name in set(log._all(fresh=True)) - {POSITIONS}:
-        log._admin.delete(name)
+        log.delete_topic(name)
 
 
 @pytest.fixture

@@ -95,8 +95,10 @@ class Node:
     def format(self, libraries: Path, cluster: str, password: str) -> None:
         """Make its storage, with the broker's own user."""
         user = f"SCRAM-SHA-512=[name={ADMIN},password={password}]"
-        words = ["-t", cluster, "-c", str(self.folder / "server.properties"), "--add-scram", user]
-        command = [*_java(libraries, "64m"), "kafka.tools.StorageTool", "format", *words]
+        # with `=`, as an id may begin with a dash
+        words = [f"--cluster-id={cluster}", f"--config={self.folder / 'server.properties'}"]
+        tool = [*_java(libraries, "64m"), "kafka.tools.StorageTool", "format"]
+        command = [*tool, *words, f"--add-scram={user}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"node {self.number} cannot make its storage: {done.stderr[-500:]}")

@@ -3,6 +3,8 @@
 Law: what is not on loopback is reached encrypted or not at all.
 """
 
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -38,6 +40,15 @@ class Address:
                 where="setting kafka_servers",
                 mend="name kafka_ca, and the port of a listener with TLS",
             )
+
+    def answers(self) -> bool:
+        """Whether anything listens at one of the servers."""
+        for server in self.servers.split(","):
+            host, _, port = server.strip().rpartition(":")
+            with suppress(OSError, ValueError):
+                socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+                return True
+        return False
 
     def librdkafka(self) -> dict[str, Any]:
         """As librdkafka's clients are configured."""

@@ -4,6 +4,7 @@ Law: every topic is made with what design asks of its kind; a partition count is
 topic is gone when no broker shows it any more.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,10 @@ COMPACTED = {
 """The configuration of every topic: see design, retention."""
 
 
+# what the library would print to the terminal: its errors are told as ours
+logging.getLogger("kafka").addHandler(logging.NullHandler())
+
+
 class Admin:
     """One administrator; it connects when it is first needed."""
 
@@ -47,9 +52,11 @@ class Admin:
     def _client(self) -> Any:
         if self._made is None:
             try:
-                self._made = KafkaAdminClient(**self._address.pure(), request_timeout_ms=10_000)
+                self._made = KafkaAdminClient(
+                    **self._address.pure(), request_timeout_ms=10_000, bootstrap_timeout_ms=5_000
+                )
             except KafkaError as error:
-                raise _ours(error) from None
+                raise (_let_in_nobody() if self._address.answers() else _ours(error)) from None
         return self._made
 
     def cluster(self) -> str:
@@ -111,6 +118,14 @@ class Admin:
         if self._made is not None:
             self._made.close()
             self._made = None
+
+
+def _let_in_nobody() -> LogError:
+    return LogError(
+        "Kafka answers, and does not let us in",
+        where="settings kafka_user, kafka_password_file, kafka_ca",
+        mend="check user and password, and that the port is that of a SASL listener with TLS",
+    )
 
 
 def _ours(error: KafkaError) -> LogError:

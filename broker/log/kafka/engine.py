@@ -18,7 +18,7 @@ from broker.log.kafka.admin import Admin
 from broker.log.kafka.copies import Copies
 from broker.log.kafka.fences import CONTROL, Fence, scope_of
 from broker.log.kafka.readers import Readers
-from broker.log.kafka.transport import Transport
+from broker.log.kafka.transport import Place, Reader, Transport
 from broker.log.kafka.work import Work
 from broker.log.topics import partition_of
 
@@ -30,6 +30,8 @@ _TABLES = ("owners.", "membership.", "rejected.", "rows.", "sources.", "position
 _KNOWN = 1.0
 """Seconds for which the list of topics is believed."""
 _FOLLOWED = 0.5
+_OWN = 1.0
+"""Seconds to wait until our own commits can be read; somebody else's may stand before them."""
 
 
 class KafkaLog:
@@ -47,6 +49,7 @@ class KafkaLog:
         self._copies = Copies(folder / "kafka.db", self._cluster, self._readers)
         self._fences: dict[str, Fence] = {}
         self._making = threading.Lock()
+        self._written: set[Place] = set()
         self._own = f"shuqiao.{uuid.uuid4().hex}"
         relay = Fence(lambda: self._transport.writer(f"{self._own}.relay"), self._committed)
         self._work = Work(self._transport, relay)
@@ -112,8 +115,14 @@ class KafkaLog:
 
     def commit(self, batch: Batch) -> None:
         """See `Log`."""
-        for topic, partition in {(one.topic, one.partition) for one in batch.appends}:
+        places = {(one.topic, one.partition) for one in batch.appends}
+        for topic, partition in places:
             self._must_be_there(topic, partition)
+        self._land(batch)
+        with self._making:
+            self._written |= places
+
+    def _land(self, batch: Batch) -> None:
         if batch.consumed:
             self._work.land(batch, lambda: self._appends(batch))
             return
@@ -162,7 +171,19 @@ class KafkaLog:
         """See `Log`."""
         self._must_be_there(topic, partition)
         with self._readers.one(topic, partition) as reader:
+            self._await_own(reader, (topic, partition))
             return reader.read(topic, partition, offset, limit).records
+
+    def _await_own(self, reader: Reader, place: Place) -> None:
+        """A commit is acknowledged some milliseconds before it can be read: wait for our own."""
+        if place not in self._written:
+            return
+        until = time.monotonic() + _OWN
+        end = reader.high_end(*place)
+        while reader.stable_end(*place) < end and time.monotonic() < until:
+            time.sleep(0.001)
+        with self._making:
+            self._written.discard(place)
 
     def keys(
         self, topic: str, partition: int, offset: int, limit: int
@@ -174,6 +195,7 @@ class KafkaLog:
         """See `Log`: behind it no transaction is over yet."""
         self._must_be_there(topic, partition)
         with self._readers.one(topic, partition) as reader:
+            self._await_own(reader, (topic, partition))
             return reader.stable_end(topic, partition)
 
     def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:

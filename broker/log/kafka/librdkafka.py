@@ -3,6 +3,7 @@
 Law: see `transport`. The text of a client's error is dropped: its code says enough.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,13 +44,19 @@ _UNKNOWN = {
 }
 
 
+_SILENT = logging.getLogger("broker.librdkafka")
+"""What the library would print to the terminal: its errors are told as ours."""
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
 class Librdkafka:
     """A `Transport`."""
 
     name = "librdkafka"
 
     def __init__(self, address: Address) -> None:
-        self._given = address.librdkafka() | {"log_level": 0}
+        self._given = address.librdkafka() | {"logger": _SILENT}
 
     def reader(self) -> "Reading":
         """See `Transport`."""

@@ -221,7 +221,7 @@ class Writing:
                 transaction_timeout_ms=DELIVERY_SECONDS * 1_000,
                 delivery_timeout_ms=DELIVERY_SECONDS * 1_000,
                 request_timeout_ms=DELIVERY_SECONDS * 500,
-                max_block_ms=DELIVERY_SECONDS * 1_000,
+                max_block_ms=int(_ANSWER * 1_000),
                 linger_ms=2,
                 compression_type="lz4",
             )

@@ -1,0 +1,128 @@
+"""What a log on Kafka holds to beyond the contract of every log, with either transport."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.errors import LogError, SettingsError
+from broker.log.interface import Append, Batch
+from broker.log.kafka.address import Address
+from broker.log.kafka.choose import transport
+from broker.log.kafka.engine import KafkaLog
+from deploy.kafka.cluster import Cluster
+from tests import kafka as on
+
+
+@pytest.fixture(params=on.TRANSPORTS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def log(kafka: Cluster, tmp_path: Path, name: str) -> Iterator[KafkaLog]:
+    engine = on.log_on(kafka, tmp_path, name)
+    on.emptied(engine)
+    engine.create_topics({"a": 4})
+    yield engine
+    engine.close()
+
+
+def values(log: KafkaLog, partition: int = 0) -> list[bytes | None]:
+    return [one.value for one in log.read("a", partition, 0, 100)]
+
+
+def test_nothing_uncommitted_is_ever_read(log: KafkaLog, kafka: Cluster, name: str) -> None:
+    """A transaction is open, then it is aborted; what is committed beside it comes after it."""
+    from confluent_kafka import Producer
+
+    other = Producer({**on.address_of(kafka).librdkafka(), "transactional.id": "open"})
+    other.init_transactions(10)
+    log.commit(Batch([Append("a", 0, b"k", b"before")]))
+    other.begin_transaction()
+    other.produce("a", b"open", b"k", 0)
+    other.flush(10)
+    assert values(log) == [b"before"]
+    log.commit(Batch([Append("a", 0, b"k", b"beside")]))
+    assert values(log) == [b"before"], "it stands behind what is open"
+    other.abort_transaction(10)
+    assert values(log) == [b"before", b"beside"]
+
+
+def test_a_send_that_expires_never_commits(log: KafkaLog, kafka: Cluster) -> None:
+    """The broker is stopped for longer than a send may take; what was asked for meanwhile is
+    refused, and nothing of it is there afterwards."""
+    log.commit(Batch([Append("a", 0, b"k", b"before")]))
+    (node,) = kafka.nodes
+    kafka.end(node, signal.SIGSTOP)
+    started = time.monotonic()
+    try:
+        with pytest.raises(LogError):
+            log.commit(Batch([Append("a", part, b"k", b"expired") for part in range(4)]))
+    finally:
+        kafka.end(node, signal.SIGCONT)
+    assert time.monotonic() - started < 60
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            log.commit(Batch([Append("a", 0, b"k", b"after")]))
+            break
+        except LogError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+    assert values(log) == [b"before", b"after"]
+    assert [values(log, part) for part in range(1, 4)] == [[], [], []]
+
+
+def test_a_key_is_in_the_partition_that_was_computed(
+    log: KafkaLog, kafka: Cluster, tmp_path: Path
+) -> None:
+    keys = [b"%d" % n for n in range(40)]
+    log.commit(Batch([Append("a", int(key) % 4, key, b"v") for key in keys]))
+    for other in on.TRANSPORTS:
+        reading = on.log_on(kafka, tmp_path / other, other)
+        for part in range(4):
+            found = {int(one.key) % 4 for one in reading.read("a", part, 0, 100)}
+            assert found == {part}
+        reading.close()
+
+
+def test_the_copies_are_of_this_cluster(log: KafkaLog, tmp_path: Path) -> None:
+    """A copy of another cluster is thrown away."""
+    from broker.log.interface import TableWrite
+    from broker.log.kafka.copies import Copies
+
+    log.commit(Batch(tables=[TableWrite("t", 0, b"k", b"v")]))
+    assert log.entries("t", 0, [b"k"]) == {b"k": b"v"}
+    log._copies.close()
+    log._copies = Copies(tmp_path / "kafka.db", "another", log._readers)
+    assert log._copies._local.entries("table.t", 0, [b"k"]) == {}
+    assert log.entries("t", 0, [b"k"]) == {b"k": b"v"}, "made anew"
+
+
+@pytest.mark.parametrize("servers", ["10.0.0.1:9092", "kafka.city:9092", "localhost:1,10.0.0.1:2"])
+def test_plain_text_is_for_loopback(servers: str) -> None:
+    with pytest.raises(SettingsError, match="plain text"):
+        Address(servers).check()
+    Address("localhost:9092,127.0.0.1:9,[::1]:9").check()
+    Address(servers, authority=Path("ca.pem")).check()
+
+
+def test_a_cluster_that_is_not_there_is_told_within_ten_seconds(tmp_path: Path, name: str) -> None:
+    address: Any = Address("127.0.0.1:1")
+    started = time.monotonic()
+    with pytest.raises(LogError, match="cannot be reached"):
+        KafkaLog(address, tmp_path, transport(name, address))
+    assert time.monotonic() - started < 10
+
+
+def test_a_wrong_password_is_told(kafka: Cluster, tmp_path: Path, name: str) -> None:
+    right = on.address_of(kafka)
+    wrong = Address(right.servers, right.user, "wrong", right.authority)
+    started = time.monotonic()
+    with pytest.raises(LogError, match="password"):
+        KafkaLog(wrong, tmp_path, transport(name, wrong))
+    assert time.monotonic() - started < 10
