@@ -73,9 +73,9 @@ _CLOSED_FIRST = """        moved = self._move([name for name, _, _ in closing], 
             return []
 """
 _HOLDS = """        while not stop.is_set():
-            mine = [one for one in self._datasets if self._holds[one.id].taken()]
+            mine = [one for one in self._datasets if self._is_ours(one)]
 """
-_HOLDS_ONCE = """        mine = [one for one in self._datasets if self._holds[one.id].taken()]
+_HOLDS_ONCE = """        mine = [one for one in self._datasets if self._is_ours(one)]
         while not stop.is_set():
 """
 _RECORD = """        with self._store.writing() as connection:

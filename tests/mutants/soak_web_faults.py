@@ -26,9 +26,9 @@ _CUT = """                    self._lines.cut(line, "broken_off")
                     raise
 """
 _HOLDS = """        while not stop.is_set():
-            mine = [one for one in self._datasets if self._holds[one.id].taken()]
+            mine = [one for one in self._datasets if self._is_ours(one)]
 """
-_HOLDS_ONCE = """        mine = [one for one in self._datasets if self._holds[one.id].taken()]
+_HOLDS_ONCE = """        mine = [one for one in self._datasets if self._is_ours(one)]
         while not stop.is_set():
 """
 
