@@ -60,6 +60,7 @@ class Cluster:
         self.folder = folder.absolute()
         self._described = self.folder / "cluster.json"
         self._nodes: list[Node] = []
+        self._started: dict[int, subprocess.Popen[bytes]] = {}
         if self._described.exists():
             known = json.loads(self._described.read_text("utf-8"))
             self._nodes = [self._node(number, *ports) for number, ports in enumerate(known, 1)]
@@ -130,7 +131,7 @@ class Cluster:
 
     def start_node(self, node: Node, libraries: Path = LIBRARIES) -> None:
         """Start one node, without waiting for it."""
-        process = node.start(libraries)
+        process = self._started[node.number] = node.start(libraries)
         (node.folder / "pid").write_text(str(process.pid), "utf-8")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -154,12 +155,12 @@ class Cluster:
 
     def pid(self, node: Node) -> int:
         """The id of a node's process; 0 where it does not run."""
+        if (child := self._started.get(node.number)) and child.poll() is None:
+            return child.pid
         try:
             pid = int((node.folder / "pid").read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             return 0
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
         found = subprocess.run(
             ["ps", "-ww", "-o", "stat=,args=", "-p", str(pid)],
             capture_output=True, text=True, check=False,
