@@ -222,6 +222,29 @@ def test_of_two_writers_the_one_that_was_first_lands(log: Log, opening: Callable
     other.close()
 
 
+@pytest.mark.parametrize("name", ["runner.d.s", "year.d.s"])
+def test_who_lost_reads_again_and_lands(log: Log, opening: Callable[[], Log], name: str) -> None:
+    """Also where he had committed that position himself before."""
+    other = opening()
+    log.commit(Batch(positions=[PositionWrite(name, None, b"1")]))
+    for turn in range(3):
+        for writer, rival in ((other, log), (log, other)):
+            before = rival.position(name)
+            writer.commit(Batch(positions=[PositionWrite(name, before, b"%d" % turn + b"a")]))
+            with pytest.raises(PositionMoved):
+                rival.commit(Batch(positions=[PositionWrite(name, b"none", b"x")]))
+            for _ in range(2):  # as a runner begins again
+                try:
+                    now = rival.position(name)
+                    rival.commit(Batch(positions=[PositionWrite(name, now, b"%d" % turn)]))
+                    break
+                except PositionMoved:
+                    continue
+            else:
+                pytest.fail("it never lands again")
+    other.close()
+
+
 def test_what_one_process_commits_another_reads(log: Log, opening: Callable[[], Log]) -> None:
     other = opening()
     for number in range(20):

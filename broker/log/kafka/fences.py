@@ -47,13 +47,10 @@ class Fence:
         with self._lock:
             try:
                 self._land(batch, appends, member, consumed)
-            except PositionMoved:
-                raise
-            except Fenced:
-                self._forget()
-                raise moved(batch) from None
-            except BaseException:
-                self._forget()
+            except BaseException as error:
+                self._forget()  # also what we knew: a rival may have moved it since
+                if isinstance(error, Fenced):
+                    raise moved(batch) from None
                 raise
 
     def _land(
@@ -74,12 +71,6 @@ class Fence:
                 raise moved(batch)
         self._writer.land(appends(), member, consumed)
         self._known.update({move.name: move.value for move in batch.positions})
-
-    def known(self, name: str) -> tuple[bytes | None] | None:
-        """The position as we have committed it ourselves, while nobody has fenced us as far as
-        we know; None where it has to be read."""
-        found = self._known
-        return (found[name],) if name in found else None
 
     def unlearn(self) -> None:
         """Read every position again."""
