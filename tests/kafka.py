@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.log.kafka import opened
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
 from broker.log.kafka.engine import POSITIONS, KafkaLog
@@ -59,10 +60,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def address_of(cluster: Cluster) -> Address:
     """How ShuQiao reaches it."""
-    settings = cluster.settings
-    password = Path(settings["kafka_password_file"]).read_text("utf-8")
-    servers, user = settings["kafka_servers"], settings["kafka_user"]
-    return Address(servers, user, password, Path(settings["kafka_ca"]))
+    given = cluster.settings
+    files = Path(given["kafka_password_file"]), Path(given["kafka_ca"])
+    return opened.address_of(given["kafka_servers"], given["kafka_user"], *files)
 
 
 def log_on(cluster: Cluster, folder: Path, name: str) -> KafkaLog:

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from broker.errors import LogError, PositionMoved, UnknownTopic
+from broker.errors import PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.interface import DAMAGED, Append, Batch, Stored, TableWrite
 from broker.log.sqlite_file import PATIENCE, open_file, translated
+from broker.log.topics import must_match
 from broker.log.watch import Watch
 from broker.sqlite_options import LOG, not_given
 
@@ -65,12 +66,7 @@ class EmbeddedLog:
                     "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, ?)", fresh
                 )
             known = self.topics()
-        for name, partitions in topics.items():
-            if known[name] != partitions:
-                raise LogError(
-                    f"topic {name} has {known[name]} partitions, not {partitions}",
-                    mend="a topic's partition count never changes",
-                )
+        must_match(known, topics)
 
     def delete_topic(self, name: str) -> None:
         """See `Log`."""

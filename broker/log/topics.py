@@ -5,11 +5,24 @@ the partition is a function of the key alone, the same with every engine and tra
 """
 
 import zlib
+from collections.abc import Mapping
+
+from broker.errors import LogError
 
 
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a collected key; the partition count is fixed for a dataset's life."""
     return zlib.crc32(key) % partitions
+
+
+def must_match(known: Mapping[str, int], wanted: Mapping[str, int]) -> None:
+    """`LogError` where a topic has another partition count than is wanted."""
+    for name, partitions in wanted.items():
+        if known[name] != partitions:
+            raise LogError(
+                f"topic {name} has {known[name]} partitions, not {partitions}",
+                mend="a topic's partition count never changes",
+            )
 
 
 def shared_topic(dataset: str, share: str) -> str:

@@ -23,23 +23,46 @@ _LINGER = 5.0
 """Seconds the thread goes on after the last reader has stopped waiting."""
 
 
-class Watch:
-    """Counts changes. `look` says what state the file is in; a new state is a change."""
+class Changes:
+    """Counts changes, and wakes whoever waits for one."""
 
-    def __init__(self, look: Callable[[], int]) -> None:
-        self._look = look
+    def __init__(self) -> None:
         self._condition = threading.Condition()
         self._changes = 0
-        self._waiting = 0
-        self._seen: int | None = None
-        self._running = False
         self._closed = False
 
     def changed(self) -> None:
-        """This process has committed."""
+        """There is one more."""
         with self._condition:
             self._changes += 1
             self._condition.notify_all()
+
+    def _until_changed(self, seen: int, until: float) -> int:
+        """Return, with the condition held, when there are changes beyond `seen`, or then."""
+        while self._changes == seen and not self._closed:
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            self._condition.wait(left)
+        return self._changes
+
+    def close(self) -> None:
+        """Wake everybody; nobody waits any more."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+class Watch(Changes):
+    """`look` says what state the file is in; a new state is a change, and so is a commit of
+    this process."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        super().__init__()
+        self._look = look
+        self._waiting = 0
+        self._seen: int | None = None
+        self._running = False
 
     def changes(self) -> int:
         """A number that grows with every change that was noticed."""
@@ -56,20 +79,9 @@ class Watch:
             self._waiting += 1
             try:
                 self._run()
-                while self._changes == seen and not self._closed:
-                    left = until - time.monotonic()
-                    if left <= 0:
-                        break
-                    self._condition.wait(left)
-                return self._changes
+                return self._until_changed(seen, until)
             finally:
                 self._waiting -= 1
-
-    def close(self) -> None:
-        """Wake everybody; nobody waits any more."""
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
 
     def _notice(self) -> None:
         state = self._look()

@@ -69,7 +69,8 @@ class Relay:
         `advance` is told of every step that has landed.
         """
         total = Progress()
-        waiting = list(range(dataset.partitions))
+        there = dataset.collected_topic in self._log.topics()
+        waiting = list(range(dataset.partitions)) if there else []
         while waiting:
             for partition in waiting:
                 while (done := self.step(dataset, partition, shares)).commits:
@@ -83,7 +84,7 @@ class Relay:
     def _is_done(self, dataset: Dataset, partition: int, shares: Shares) -> bool:
         """Whether a partition is up to date, whoever has it."""
         topic = dataset.collected_topic
-        if topic not in self._log.topics() or self._log.owns(topic, partition):
+        if self._log.owns(topic, partition):
             return True
         place = judged(self._log, dataset.id, partition)
         if place is None or place.passing:

@@ -54,7 +54,7 @@ def fetch_libraries() -> Path:
 
 
 class Cluster:
-    """The cluster of a folder. `wanted` are further properties of every node."""
+    """The cluster of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -86,7 +86,8 @@ class Cluster:
         }
 
     def make(self, count: int, wanted: Mapping[str, str] | None = None) -> None:
-        """Make it with so many nodes; nothing where it is made."""
+        """Make it with so many nodes, nothing where it is made; `wanted` are further
+        properties of every node."""
         if self._nodes:
             if len(self._nodes) != count:
                 raise NoKafka(
@@ -113,12 +114,13 @@ class Cluster:
         write_secret(self.folder / "shuqiao.yaml", lines.encode())
         self._described.write_text(json.dumps(groups), "utf-8")
 
-    def start(self) -> list[int]:
-        """Start the nodes that do not run, wait until all have started; the processes' ids."""
+    def start(self) -> None:
+        """Start the nodes that do not run, and wait until all have started."""
         libraries = fetch_libraries()
         for node in self._nodes:
             if not self.pid(node):
-                self.start_node(node, libraries)
+                process = self._started[node.number] = node.start(libraries)
+                (node.folder / "pid").write_text(str(process.pid), "utf-8")
         until = time.monotonic() + _START
         for node in self._nodes:
             while not node.has_started():
@@ -127,12 +129,6 @@ class Cluster:
                     self.stop()
                     raise NoKafka(f"node {node.number} does not start: {said}")
                 time.sleep(0.1)
-        return [self.pid(node) for node in self._nodes]
-
-    def start_node(self, node: Node, libraries: Path = LIBRARIES) -> None:
-        """Start one node, without waiting for it."""
-        process = self._started[node.number] = node.start(libraries)
-        (node.folder / "pid").write_text(str(process.pid), "utf-8")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End its processes; how many there were."""

@@ -46,15 +46,19 @@ def at(step: str) -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
-class Stepping(EmbeddedLog):
-    """An embedded log that stops at steps."""
+class Committing:
+    """A log that stops before a commit, and after it."""
 
     def commit(self, batch: Any) -> None:
         if batch.appends:
             at("read")
-        super().commit(batch)
+        super().commit(batch)  # type: ignore[misc]
         if batch.appends:
             at("commit")
+
+
+class Stepping(Committing, EmbeddedLog):
+    """An embedded log that stops at steps."""
 
     def _append(self, db: Any, appends: Any) -> None:
         super()._append(db, appends)
@@ -101,13 +105,8 @@ def on_kafka(broker: Broker) -> None:
     from broker.log.kafka.engine import KafkaLog
     from broker.log.kafka.librdkafka import Writing
 
-    class SteppingThere(KafkaLog):
-        def commit(self, batch: Any) -> None:
-            if batch.appends:
-                at("read")
-            super().commit(batch)
-            if batch.appends:
-                at("commit")
+    class SteppingThere(Committing, KafkaLog):
+        pass
 
     land = Writing._commit
 

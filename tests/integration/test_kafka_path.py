@@ -8,24 +8,18 @@ import pytest
 from tests.laws import test_life_model as life
 from tests.laws import test_path_model as path
 
-On = Callable[[str], None]
+MODELS = {
+    "path": path.test_every_share_equals_the_recomputation,
+    "life": life.test_at_every_moment_a_share_is_what_the_policy_says,
+}
 
 
 @pytest.mark.parametrize(
     ("transport", "seed"), [("librdkafka", 0), ("librdkafka", 1), ("kafka-python", 2)]
 )
-def test_every_share_equals_the_recomputation_on_kafka(
-    on_kafka: On, tmp_path: Path, transport: str, seed: int
+@pytest.mark.parametrize("model", MODELS)
+def test_the_model_holds_on_kafka(
+    on_kafka: Callable[[str], None], tmp_path: Path, model: str, transport: str, seed: int
 ) -> None:
     on_kafka(transport)
-    path.test_every_share_equals_the_recomputation(tmp_path, seed)
-
-
-@pytest.mark.parametrize(
-    ("transport", "seed"), [("librdkafka", 0), ("librdkafka", 1), ("kafka-python", 2)]
-)
-def test_at_every_moment_a_share_is_what_the_policy_says_on_kafka(
-    on_kafka: On, tmp_path: Path, transport: str, seed: int
-) -> None:
-    on_kafka(transport)
-    life.test_at_every_moment_a_share_is_what_the_policy_says(tmp_path, seed)
+    MODELS[model](tmp_path, seed)

@@ -72,10 +72,10 @@ _CLOSED_FIRST = """        moved = self._move([name for name, _, _ in closing], 
         if not self._log.wiped(within):
             return []
 """
-_HOLDS = """        while not stop.is_set():
+HOLDS = """        while not stop.is_set():
             mine = [one for one in self._datasets if self._is_ours(one)]
 """
-_HOLDS_ONCE = """        mine = [one for one in self._datasets if self._is_ours(one)]
+HOLDS_ONCE = """        mine = [one for one in self._datasets if self._is_ours(one)]
         while not stop.is_set():
 """
 _RECORD = """        with self._store.writing() as connection:
@@ -295,8 +295,8 @@ SOAK = (
     Fault(
         f"{PROCESSES}::test_a_second_relay_stands_by_and_takes_over",
         "broker/relay/role.py",
-        _HOLDS,
-        _HOLDS_ONCE,
+        HOLDS,
+        HOLDS_ONCE,
         "a relay that stands by never takes over",
     ),
     Fault(

@@ -1,6 +1,7 @@
 """Planted faults of HTTP, of leaks and of the demo: see `tests.mutants.soak_faults`."""
 
 from tests.mutants.faults import Fault
+from tests.mutants.soak_faults import HOLDS, HOLDS_ONCE
 
 DEMO = "tests/integration/test_demo_goes_on.py"
 HTTP = "tests/integration/test_http.py"
@@ -24,12 +25,6 @@ _LOOKED_ONCE = """        if seen is not None:
 """
 _CUT = """                    self._lines.cut(line, "broken_off")
                     raise
-"""
-_HOLDS = """        while not stop.is_set():
-            mine = [one for one in self._datasets if self._is_ours(one)]
-"""
-_HOLDS_ONCE = """        mine = [one for one in self._datasets if self._is_ours(one)]
-        while not stop.is_set():
 """
 
 SOAK_WEB = (
@@ -201,8 +196,8 @@ SOAK_WEB = (
     Fault(
         f"{DEMO}::test_every_number_has_its_effect_and_it_ends_exact",
         "broker/relay/role.py",
-        _HOLDS,
-        _HOLDS_ONCE,
+        HOLDS,
+        HOLDS_ONCE,
         "the second relay never takes over",
     ),
     Fault(

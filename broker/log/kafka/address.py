@@ -16,6 +16,12 @@ DELIVERY_SECONDS = 5
 """How long a transaction may take before it is given up: whoever takes the work over waits for
 that of a dead worker, and for the broker to notice (every 10 seconds by default)."""
 
+ANSWER_SECONDS = 15.0
+"""How long the cluster's answer is waited for."""
+
+SESSION_MS = 6_000
+"""How long the group waits for a member that says nothing."""
+
 MECHANISM = "SCRAM-SHA-512"
 
 

@@ -17,9 +17,9 @@ def transport(name: str, address: Address) -> Transport:
         )
     if name != "kafka-python":
         try:
-            from broker.log.kafka.librdkafka import Librdkafka
+            from broker.log.kafka.librdkafka import librdkafka
 
-            return Librdkafka(address)
+            return librdkafka(address)
         except ImportError:
             if name == "librdkafka":
                 raise SettingsError(
@@ -27,6 +27,6 @@ def transport(name: str, address: Address) -> Transport:
                     where="setting kafka_transport",
                     mend="install it, or choose kafka-python",
                 ) from None
-    from broker.log.kafka.pure import Pure
+    from broker.log.kafka.pure import pure
 
-    return Pure(address)
+    return pure(address)

@@ -11,16 +11,17 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from broker.errors import LogError, UnknownTopic
+from broker.errors import UnknownTopic
 from broker.log.interface import Append, Batch, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
 from broker.log.kafka.copies import Copies
 from broker.log.kafka.fences import CONTROL, Fence, scope_of
+from broker.log.kafka.following import Following
 from broker.log.kafka.readers import Readers
 from broker.log.kafka.transport import Place, Reader, Transport
 from broker.log.kafka.work import Work
-from broker.log.topics import partition_of
+from broker.log.topics import must_match, partition_of
 
 POSITIONS = "positions.shuqiao"
 POSITION_PARTITIONS = 16
@@ -29,7 +30,6 @@ _TABLE_PARTITIONS = 4
 _TABLES = ("owners.", "membership.", "rejected.", "rows.", "sources.", "positions.", "table.")
 _KNOWN = 1.0
 """Seconds for which the list of topics is believed."""
-_FOLLOWED = 0.5
 _OWN = 1.0
 """Seconds to wait until our own commits can be read; somebody else's may stand before them."""
 
@@ -42,18 +42,17 @@ class KafkaLog:
         self._transport = transport
         self._admin = Admin(address)
         self._admin_lock = threading.RLock()
-        self._cluster = self._admin.cluster()
         self._known: tuple[float, dict[str, int]] = (-_KNOWN, {})
         self._create({POSITIONS: POSITION_PARTITIONS})
         self._readers = Readers(self._transport.reader)
-        self._copies = Copies(folder / "kafka.db", self._cluster, self._readers)
+        self._copies = Copies(folder / "kafka.db", self._admin.cluster(), self._readers)
         self._fences: dict[str, Fence] = {}
         self._making = threading.Lock()
         self._written: set[Place] = set()
         self._own = f"shuqiao.{uuid.uuid4().hex}"
-        relay = Fence(lambda: self._transport.writer(f"{self._own}.relay"), self._committed)
+        relay = Fence(lambda: self._transport.writer(f"{self._own}.relay"), self.position)
         self._work = Work(self._transport, relay)
-        self._following = Following(self._transport)
+        self._following = Following(self._transport, POSITIONS, POSITION_PARTITIONS)
 
     # ---- topics
 
@@ -83,13 +82,7 @@ class KafkaLog:
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """See `Log`."""
         self._create(topics)
-        known = self._all()
-        for name, partitions in topics.items():
-            if known[name] != partitions:
-                raise LogError(
-                    f"topic {name} has {known[name]} partitions, not {partitions}",
-                    mend="a topic's partition count never changes",
-                )
+        must_match(self._all(), topics)
 
     def delete_topic(self, name: str) -> None:
         """See `Log`."""
@@ -140,7 +133,7 @@ class KafkaLog:
         with self._making:
             if scope not in self._fences:
                 name = f"shuqiao.{scope}" if scope else self._own
-                self._fences[scope] = Fence(lambda: self._transport.writer(name), self._committed)
+                self._fences[scope] = Fence(lambda: self._transport.writer(name), self.position)
             return self._fences[scope]
 
     def _appends(self, batch: Batch) -> list[Append]:
@@ -213,14 +206,11 @@ class KafkaLog:
 
     # ---- positions
 
-    def _committed(self, name: str) -> bytes | None:
+    def position(self, name: str) -> bytes | None:
+        """See `Log`."""
         key = name.encode()
         number = partition_of(key, POSITION_PARTITIONS)
         return self._copies.entries(POSITIONS, number, [key]).get(key)
-
-    def position(self, name: str) -> bytes | None:
-        """See `Log`."""
-        return self._committed(name)
 
     def positions(self, prefix: str) -> Mapping[str, bytes]:
         """See `Log`."""
@@ -271,61 +261,3 @@ class KafkaLog:
 def _position(name: str, value: bytes | None) -> Append:
     key = name.encode()
     return Append(POSITIONS, partition_of(key, POSITION_PARTITIONS), key, value)
-
-
-class Following:
-    """Counts commits: one thread follows the positions, which every commit moves."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._condition = threading.Condition()
-        self._changes = 0
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    def changes(self) -> int:
-        """A number that grows."""
-        self._begin()
-        return self._changes
-
-    def wait(self, seen: int, timeout: float) -> int:
-        """Return when it is no longer `seen`, or after so many seconds."""
-        self._begin()
-        until = time.monotonic() + timeout
-        with self._condition:
-            while self._changes == seen and not self._closed:
-                left = until - time.monotonic()
-                if left <= 0 or not self._condition.wait(left):
-                    break
-            return self._changes
-
-    def _begin(self) -> None:
-        with self._condition:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._follow, name="log-follow", daemon=True)
-                self._thread.start()
-
-    def _told(self) -> None:
-        with self._condition:
-            self._changes += 1
-            self._condition.notify_all()
-
-    def _follow(self) -> None:
-        while not self._closed:
-            reader = self._transport.reader()
-            try:
-                while not self._closed:
-                    reader.follow(POSITIONS, POSITION_PARTITIONS, self._told, _FOLLOWED)
-            except LogError:
-                self._told()  # who waits looks himself, and hears what is wrong
-                time.sleep(_FOLLOWED)
-            finally:
-                reader.close()
-
-    def close(self) -> None:
-        """Wake everybody; end the thread."""
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
-        if self._thread is not None:
-            self._thread.join()

@@ -6,11 +6,11 @@ fenced. After any error nothing is assumed: the writer is given up, everything i
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from broker.errors import LogError, PositionMoved
 from broker.log.interface import Append, Batch, PositionWrite
-from broker.log.kafka.transport import Fenced, Member, Place, Writer
+from broker.log.kafka.transport import Consumed, Fenced, Writer
 
 CONTROL = "control"
 _OF_A_RUNNER = ("runner", "held", "source")
@@ -39,14 +39,13 @@ class Fence:
         self,
         batch: Batch,
         appends: Callable[[], Sequence[Append]],
-        member: Member | None = None,
-        consumed: Mapping[Place, int] | None = None,
+        consumed: Consumed | None = None,
     ) -> None:
         """Land the batch, as the appends that it comes to; `PositionMoved` where a position is
         not as expected, or somebody else has begun."""
         with self._lock:
             try:
-                self._land(batch, appends, member, consumed)
+                self._land(batch, appends, consumed)
             except BaseException as error:
                 self._forget()  # also what we knew: a rival may have moved it since
                 if isinstance(error, Fenced):
@@ -57,8 +56,7 @@ class Fence:
         self,
         batch: Batch,
         appends: Callable[[], Sequence[Append]],
-        member: Member | None,
-        consumed: Mapping[Place, int] | None,
+        consumed: Consumed | None,
     ) -> None:
         if self._writer is not None and not self._writer.usable():
             self._forget()
@@ -69,7 +67,7 @@ class Fence:
                 self._known[move.name] = self._read(move.name)
             if self._known[move.name] != move.expected:
                 raise moved(batch)
-        self._writer.land(appends(), member, consumed)
+        self._writer.land(appends(), consumed)
         self._known.update({move.name: move.value for move in batch.positions})
 
     def unlearn(self) -> None:

@@ -4,28 +4,29 @@ Law: see `transport`. The text of a client's error is dropped: its code says eno
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from broker.log.interface import Append, Stored
-from broker.log.kafka.address import DELIVERY_SECONDS, Address
+from broker.log.kafka.address import (
+    ANSWER_SECONDS,
+    DELIVERY_SECONDS,
+    SESSION_MS,
+    Address,
+)
 from broker.log.kafka.refusals import away, fenced, other, unknown
-from broker.log.kafka.transport import Member, Page, Place
-
-_ANSWER = 15.0
-"""Seconds to wait for the cluster's answer."""
+from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
 
 _NOBODY = "shuqiao.none"
 """A group that nobody joins: librdkafka wants a name."""
 
-_SESSION_MS = 6_000
 _POLL = 0.1
 _FENCED = {
     KafkaError._FENCED,
@@ -50,25 +51,10 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-class Librdkafka:
-    """A `Transport`."""
-
-    name = "librdkafka"
-
-    def __init__(self, address: Address) -> None:
-        self._given = address.librdkafka() | {"logger": _SILENT}
-
-    def reader(self) -> "Reading":
-        """See `Transport`."""
-        return Reading(self._given)
-
-    def writer(self, name: str) -> "Writing":
-        """See `Transport`."""
-        return Writing(self._given, name)
-
-    def member(self, group: str, topics: Sequence[str]) -> "Membered":
-        """See `Transport`."""
-        return Membered(self._given, group, topics)
+def librdkafka(address: Address) -> Transport:
+    """The transport."""
+    given = address.librdkafka() | {"logger": _SILENT}
+    return Transport(partial(Reading, given), partial(Writing, given), partial(Membered, given))
 
 
 class Reading:
@@ -101,7 +87,7 @@ class Reading:
             self._committed.assign([TopicPartition(topic, partition, offset)])
         self._at = None
         found: list[Stored] = []
-        until = time.monotonic() + _ANSWER
+        until = time.monotonic() + ANSWER_SECONDS
         after = offset
         while len(found) < limit and after < end:
             first = self._committed.poll(until - time.monotonic())
@@ -163,14 +149,15 @@ class Reading:
                 consumer.close()
 
 
-class Membered:
-    """A `Member`: a consumer that fetches nothing, and a thread that keeps it in the group.
+class Membered(Member):
+    """A `Member`: a consumer that fetches nothing.
 
-    That thread alone touches the consumer: asked for its metadata by another while it polls,
+    Its thread alone touches the consumer: asked for its metadata by another while it polls,
     librdkafka never answers.
     """
 
     def __init__(self, given: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
+        super().__init__()
         self._consumer = Consumer(
             {
                 **given,
@@ -178,22 +165,18 @@ class Membered:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "latest",
                 "isolation.level": "read_committed",
-                "session.timeout.ms": _SESSION_MS,
-                "heartbeat.interval.ms": _SESSION_MS // 4,
+                "session.timeout.ms": SESSION_MS,
+                "heartbeat.interval.ms": SESSION_MS // 4,
                 "partition.assignment.strategy": "roundrobin",
                 "topic.metadata.refresh.interval.ms": 2_000,
                 "allow.auto.create.topics": False,
             }
         )
-        self._mine: frozenset[Place] = frozenset()
-        self._turn = 0
         self._metadata: Any = None
         self._asked: SimpleQueue[tuple[Place, Future[None]]] = SimpleQueue()
-        self._closed = threading.Event()
         self._consumer.subscribe(
             list(topics), on_assign=self._given, on_revoke=self._taken, on_lost=self._taken
         )
-        self._thread = threading.Thread(target=self._stay, name="relay-group", daemon=True)
         self._thread.start()
 
     def _stay(self) -> None:
@@ -203,7 +186,7 @@ class Membered:
             while not self._asked.empty():
                 place, answer = self._asked.get()
                 try:
-                    self._consumer.committed([TopicPartition(*place)], timeout=_ANSWER)
+                    self._consumer.committed([TopicPartition(*place)], timeout=ANSWER_SECONDS)
                     answer.set_result(None)
                 except KafkaException as error:
                     answer.set_exception(error)
@@ -212,37 +195,22 @@ class Membered:
     def _given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         consumer.assign(places)
         consumer.pause(places)
-        self._turn += 1
-        self._mine = frozenset((one.topic, one.partition) for one in places)
+        self._given_out(places)
 
     def _taken(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        self._mine = frozenset()
+        self._taken_away()
         consumer.unassign()
-
-    def mine(self) -> frozenset[Place]:
-        """See `Member`."""
-        return self._mine
-
-    def turn(self) -> int:
-        """See `Member`."""
-        return self._turn
 
     def settled(self, place: Place) -> None:
         """See `Member`."""
         answer: Future[None] = Future()
         self._asked.put((place, answer))
         with ours():
-            answer.result(2 * _ANSWER)
+            answer.result(2 * ANSWER_SECONDS)
 
     def metadata(self) -> Any:
-        """Who we are in the group, as a transaction is told."""
-        return self._metadata
-
-    def close(self) -> None:
         """See `Member`."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._thread.join()
+        return self._metadata
 
 
 class Writing:
@@ -266,7 +234,7 @@ class Writing:
             }
         )
         with ours():
-            self._producer.init_transactions(_ANSWER)
+            self._producer.init_transactions(ANSWER_SECONDS)
 
     def _told(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
@@ -282,12 +250,7 @@ class Writing:
         self._producer.poll(0)
         return not self._shaken
 
-    def land(
-        self,
-        appends: Iterable[Append],
-        member: Member | None = None,
-        consumed: Mapping[Place, int] | None = None,
-    ) -> None:
+    def land(self, appends: Iterable[Append], consumed: Consumed | None = None) -> None:
         """See `Writer`."""
         self._failed.clear()
         now = time.time_ns() // 1_000_000
@@ -296,9 +259,10 @@ class Writing:
         try:
             for topic, partition, key, value in appends:
                 self._send(topic, partition, key, value, now)
-            if consumed and isinstance(member, Membered):
-                places = [TopicPartition(*place, offset) for place, offset in consumed.items()]
-                self._producer.send_offsets_to_transaction(places, member.metadata(), _ANSWER)
+            if consumed is not None:
+                offsets = [TopicPartition(*one, at) for one, at in consumed.offsets.items()]
+                who = consumed.member.metadata()
+                self._producer.send_offsets_to_transaction(offsets, who, ANSWER_SECONDS)
             self._commit()
         except KafkaException as error:
             self._abort()
@@ -308,7 +272,7 @@ class Writing:
             raise
 
     def _send(self, topic: str, partition: int, key: bytes, value: bytes | None, now: int) -> None:
-        until = time.monotonic() + _ANSWER
+        until = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, timestamp=now)
@@ -319,7 +283,7 @@ class Writing:
                 self._producer.poll(0.05)
 
     def _commit(self) -> None:
-        until = time.monotonic() + _ANSWER
+        until = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
                 self._producer.commit_transaction(max(0.1, until - time.monotonic()))
@@ -330,7 +294,7 @@ class Writing:
 
     def _abort(self) -> None:
         with suppress(KafkaException):  # who was fenced, or is cut off, cannot; nothing lands
-            self._producer.abort_transaction(_ANSWER)
+            self._producer.abort_transaction(ANSWER_SECONDS)
 
     def close(self) -> None:
         """See `Writer`."""
@@ -338,15 +302,13 @@ class Writing:
             self._producer.flush(0)
 
 
-class ours:
+@contextmanager
+def ours() -> Iterator[None]:
     """Foreign errors become ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KafkaException):
-            refused(error.args[0])
+    try:
+        yield
+    except KafkaException as error:
+        refused(error.args[0])
 
 
 def refused(error: KafkaError) -> NoReturn:
@@ -364,7 +326,7 @@ def refused(error: KafkaError) -> NoReturn:
 def _end(consumer: Consumer, topic: str, partition: int) -> int:
     with ours():
         place = TopicPartition(topic, partition)
-        found = consumer.get_watermark_offsets(place, timeout=_ANSWER, cached=False)
+        found = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS, cached=False)
     if found is None:
         raise away()
     return int(found[1])

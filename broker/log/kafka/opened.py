@@ -15,6 +15,12 @@ def kafka_log(
     servers: str, user: str, password: Path | None, authority: Path | None, name: str, folder: Path
 ) -> KafkaLog:
     """The log; `password` is the file that holds it, `name` the transport's."""
+    address = address_of(servers, user, password, authority)
+    return KafkaLog(address, folder, transport(name, address))
+
+
+def address_of(servers: str, user: str, password: Path | None, authority: Path | None) -> Address:
+    """Where the cluster is; `password` is the file that holds it."""
     try:
         secret = password.read_text("utf-8").strip() if password else ""
     except OSError:
@@ -23,6 +29,4 @@ def kafka_log(
             where="setting kafka_password_file",
             mend="name a file that this user may read",
         ) from None
-    address = Address(servers, user, secret, authority)
-    address.check()
-    return KafkaLog(address, folder, transport(name, address))
+    return Address(servers, user, secret, authority)

@@ -6,8 +6,9 @@ send is asked for before the commit.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NoReturn
 
 from kafka import (
@@ -33,12 +34,15 @@ from kafka.errors import (
 )
 
 from broker.log.interface import Append, Stored
-from broker.log.kafka.address import DELIVERY_SECONDS, Address
+from broker.log.kafka.address import (
+    ANSWER_SECONDS,
+    DELIVERY_SECONDS,
+    SESSION_MS,
+    Address,
+)
 from broker.log.kafka.refusals import away, fenced, other, unknown
-from broker.log.kafka.transport import Member, Page, Place
+from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
 
-_ANSWER = 15.0
-_SESSION_MS = 6_000
 _POLL_MS = 100
 _FETCH_MS = 5
 """How long one poll waits: where only markers are left it sees no record."""
@@ -53,25 +57,10 @@ _FENCED = (
 )
 
 
-class Pure:
-    """A `Transport`."""
-
-    name = "kafka-python"
-
-    def __init__(self, address: Address) -> None:
-        self._given = address.pure()
-
-    def reader(self) -> "Reading":
-        """See `Transport`."""
-        return Reading(self._given)
-
-    def writer(self, name: str) -> "Writing":
-        """See `Transport`."""
-        return Writing(self._given, name)
-
-    def member(self, group: str, topics: Sequence[str]) -> "Membered":
-        """See `Transport`."""
-        return Membered(self._given, group, topics)
+def pure(address: Address) -> Transport:
+    """The transport."""
+    given = address.pure()
+    return Transport(partial(Reading, given), partial(Writing, given), partial(Membered, given))
 
 
 class Reading:
@@ -97,7 +86,7 @@ class Reading:
             return Page((), offset)
         place = TopicPartition(topic, partition)
         found: list[Stored] = []
-        until = time.monotonic() + _ANSWER
+        until = time.monotonic() + ANSWER_SECONDS
         with ours():
             if self._at != (topic, partition, offset):
                 self._committed.assign([place])
@@ -144,10 +133,11 @@ class Reading:
                 consumer.close()
 
 
-class Membered(ConsumerRebalanceListener):  # type: ignore[misc]
-    """A `Member`: a consumer that fetches nothing, and a thread that keeps it in the group."""
+class Membered(Member, ConsumerRebalanceListener):  # type: ignore[misc]
+    """A `Member`: a consumer that fetches nothing."""
 
     def __init__(self, given: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
+        super().__init__()
         with ours():
             self._consumer = KafkaConsumer(
                 **given,
@@ -155,17 +145,13 @@ class Membered(ConsumerRebalanceListener):  # type: ignore[misc]
                 enable_auto_commit=False,
                 auto_offset_reset="latest",
                 isolation_level="read_committed",
-                session_timeout_ms=_SESSION_MS,
-                heartbeat_interval_ms=_SESSION_MS // 4,
+                session_timeout_ms=SESSION_MS,
+                heartbeat_interval_ms=SESSION_MS // 4,
                 partition_assignment_strategy=[RoundRobinPartitionAssignor],
                 metadata_max_age_ms=2_000,
             )
-        self._mine: frozenset[Place] = frozenset()
-        self._turn = 0
-        self._closed = threading.Event()
         self._one = threading.Lock()
         self._consumer.subscribe(pattern="|".join(topics), listener=self)
-        self._thread = threading.Thread(target=self._stay, name="relay-group", daemon=True)
         self._thread.start()
 
     def _stay(self) -> None:
@@ -173,41 +159,26 @@ class Membered(ConsumerRebalanceListener):  # type: ignore[misc]
             with self._one, suppress(KafkaError):
                 self._consumer.poll(_POLL_MS)
             self._closed.wait(0.01)
+        self._consumer.close()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """What is ours now; nothing of it is fetched."""
         places = list(assigned)
         self._consumer.pause(*places)
-        self._turn += 1
-        self._mine = frozenset((one.topic, one.partition) for one in places)
+        self._given_out(places)
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """What is ours no longer."""
-        self._mine = frozenset()
-
-    def mine(self) -> frozenset[Place]:
-        """See `Member`."""
-        return self._mine
-
-    def turn(self) -> int:
-        """See `Member`."""
-        return self._turn
+        self._taken_away()
 
     def settled(self, place: Place) -> None:
         """See `Member`."""
         with ours(), self._one:
-            self._consumer.committed(TopicPartition(*place), timeout_ms=int(_ANSWER * 1000))
+            self._consumer.committed(TopicPartition(*place), timeout_ms=int(ANSWER_SECONDS * 1000))
 
     def metadata(self) -> Any:
-        """Who we are in the group, as a transaction is told."""
-        return self._consumer.group_metadata()
-
-    def close(self) -> None:
         """See `Member`."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._thread.join()
-            self._consumer.close()
+        return self._consumer.group_metadata()
 
 
 class Writing:
@@ -221,7 +192,7 @@ class Writing:
                 transaction_timeout_ms=DELIVERY_SECONDS * 1_000,
                 delivery_timeout_ms=DELIVERY_SECONDS * 1_000,
                 request_timeout_ms=DELIVERY_SECONDS * 500,
-                max_block_ms=int(_ANSWER * 1_000),
+                max_block_ms=int(ANSWER_SECONDS * 1_000),
                 linger_ms=2,
                 compression_type="lz4",
             )
@@ -231,12 +202,7 @@ class Writing:
         """See `Writer`."""
         return True
 
-    def land(
-        self,
-        appends: Iterable[Append],
-        member: Member | None = None,
-        consumed: Mapping[Place, int] | None = None,
-    ) -> None:
+    def land(self, appends: Iterable[Append], consumed: Consumed | None = None) -> None:
         """See `Writer`."""
         now = time.time_ns() // 1_000_000
         with ours():
@@ -248,15 +214,16 @@ class Writing:
                     )
                     for topic, partition, key, value in appends
                 ]
-                self._producer.flush(_ANSWER)
+                self._producer.flush(ANSWER_SECONDS)
                 for one in sent:
                     one.get(0)
-                if consumed and isinstance(member, Membered):
-                    places = {
-                        TopicPartition(*place): OffsetAndMetadata(offset, "", -1)
-                        for place, offset in consumed.items()
+                if consumed is not None:
+                    offsets = {
+                        TopicPartition(*one): OffsetAndMetadata(at, "", -1)
+                        for one, at in consumed.offsets.items()
                     }
-                    self._producer.send_offsets_to_transaction(places, member.metadata())
+                    who = consumed.member.metadata()
+                    self._producer.send_offsets_to_transaction(offsets, who)
                 self._producer.commit_transaction()
             except BaseException:
                 with suppress(KafkaError):  # who was fenced, or is cut off, cannot
@@ -269,15 +236,13 @@ class Writing:
             self._producer.close(timeout=1)
 
 
-class ours:
+@contextmanager
+def ours() -> Iterator[None]:
     """Foreign errors become ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KafkaError):
-            refused(error)
+    try:
+        yield
+    except KafkaError as error:
+        refused(error)
 
 
 def refused(error: KafkaError) -> NoReturn:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from broker.errors import LogError
 from broker.log.kafka.transport import Place, Reader
 
 _KEPT = 8
@@ -31,7 +30,7 @@ class Readers:
         reader = self._taken(place) or self._make()
         try:
             yield reader
-        except LogError:
+        except BaseException:
             reader.close()
             raise
         with self._lock:

@@ -5,9 +5,11 @@ was fenced hears it as `Fenced`; where the outcome is not known, `LogError`, and
 of no more use.
 """
 
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from broker.errors import LogError
 from broker.log.interface import Append, Stored
@@ -47,21 +49,58 @@ class Reader(Protocol):
         """Give back connections."""
 
 
-class Member(Protocol):
+class Member(ABC):
     """A member of the group that shares the partitions of collected topics; it is in the
-    group from being made until it is closed."""
+    group from being made until it is closed. A thread keeps it there."""
+
+    def __init__(self) -> None:
+        self._mine: frozenset[Place] = frozenset()
+        self._turn = 0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._stay, name="relay-group", daemon=True)
 
     def mine(self) -> frozenset[Place]:
         """The partitions that are ours now."""
+        return self._mine
 
     def turn(self) -> int:
         """A number that grows whenever partitions are given out anew."""
+        return self._turn
 
+    def _given_out(self, places: Iterable[Any]) -> None:
+        """These partitions, as the client describes them, are ours."""
+        self._turn += 1
+        self._mine = frozenset((one.topic, one.partition) for one in places)
+
+    def _taken_away(self) -> None:
+        """None are ours any more."""
+        self._mine = frozenset()
+
+    @abstractmethod
+    def _stay(self) -> None:
+        """Stay in the group until `_closed`, then leave it."""
+
+    @abstractmethod
     def settled(self, place: Place) -> None:
         """Return once no transaction with an earlier owner's position is open."""
 
+    @abstractmethod
+    def metadata(self) -> Any:
+        """Who we are in the group, as the client's transactions are told."""
+
     def close(self) -> None:
         """Leave the group."""
+        self._closed.set()
+        self._thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """What a transaction is made of: by partition the offset up to which it is taken, and the
+    member whose partitions they are."""
+
+    member: Member
+    offsets: Mapping[Place, int]
 
 
 class Writer(Protocol):
@@ -70,28 +109,17 @@ class Writer(Protocol):
     def usable(self) -> bool:
         """Whether it may be used once more; else another is to be made."""
 
-    def land(
-        self,
-        appends: Iterable[Append],
-        member: Member | None = None,
-        consumed: Mapping[Place, int] | None = None,
-    ) -> None:
-        """All of it in one transaction, with the group's position where `consumed` says it."""
+    def land(self, appends: Iterable[Append], consumed: Consumed | None = None) -> None:
+        """All of it in one transaction, with the group's positions where some are given."""
 
     def close(self) -> None:
         """Give back connections."""
 
 
-class Transport(Protocol):
-    """Makes them."""
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """Makes them: a writer by its transactional id, a member by its group and the topics."""
 
-    name: str
-
-    def reader(self) -> Reader:
-        """A reader."""
-
-    def writer(self, name: str) -> Writer:
-        """The writer with that transactional id."""
-
-    def member(self, group: str, topics: Sequence[str]) -> Member:
-        """A member of the group, over those topics."""
+    reader: Callable[[], Reader]
+    writer: Callable[[str], Writer]
+    member: Callable[[str, Sequence[str]], Member]

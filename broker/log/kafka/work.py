@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from broker.errors import PositionMoved
 from broker.log.interface import Append, Batch
 from broker.log.kafka.fences import Fence, moved
-from broker.log.kafka.transport import Member, Place, Transport
+from broker.log.kafka.transport import Consumed, Member, Place, Transport
 
 GROUP = "shuqiao.relay"
 _TOPICS = (r"^collected\..*",)
@@ -42,7 +42,7 @@ class Work:
             for place in batch.consumed:
                 self._settle(member, place, batch)
             try:
-                self._fence.land(batch, appends, member, batch.consumed)
+                self._fence.land(batch, appends, Consumed(member, batch.consumed))
             except PositionMoved:
                 time.sleep(_PAUSE)  # the group may know more than we have heard yet
                 raise
