@@ -9,6 +9,7 @@ from broker.cli.changes import ask, change_document, show_changes
 from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
 from broker.model import Level
+from broker.sharing.foresight import check_tier
 
 app = typer.Typer(no_args_is_help=True)
 key = typer.Typer(no_args_is_help=True)
@@ -46,7 +47,8 @@ def change(
         found = broker.sharing.tier_impact(consumer, level)
         if not OUTPUT.as_json:
             show_changes(found)
-        broker.sharing.may_change_tier(consumer, level, author, approver, reason)
+        known = broker.sharing.consumer(consumer)
+        check_tier(known, level, found, author, approver, reason)
         ask(yes, "改为此等级？", "Change it?")
         before = broker.sharing.change_tier(consumer, level, author, approver, reason).tier
         broker.life.advance()

@@ -15,6 +15,7 @@ from broker.cli.words import (
     state_in_words,
 )
 from broker.policy.load import check_policy
+from broker.sharing.foresight import check_policy_change
 from broker.sharing.versions import SHORT
 
 app = typer.Typer(no_args_is_help=True)
@@ -76,7 +77,7 @@ def apply(
         if not OUTPUT.as_json:
             show_changes(found)
             show_loosened(looser)
-        broker.sharing.may_apply(content, author, approver, reason)
+        check_policy_change(found, looser, author, approver, reason)
         if not broker.versions.is_in_force(content):
             ask(yes, "使其生效？", "Put it in force?")
         number = broker.sharing.apply(content, author, approver, reason)

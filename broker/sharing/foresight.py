@@ -9,8 +9,10 @@ from dataclasses import replace
 
 from broker.catalog import Catalog
 from broker.errors import GrantError
+from broker.model import Level
 from broker.policy.impact import Change, changes
-from broker.policy.model import Effect, same_person
+from broker.policy.loosening import Loosened
+from broker.policy.model import Consumer, Effect, same_person
 from broker.sharing.decided import Decided
 
 
@@ -35,13 +37,51 @@ def as_shown(after: Sequence[Decided], shown: Mapping[str, Mapping[str, Effect]]
     ]
 
 
-def check_signed(author: str, reason: str) -> None:
+def check_policy_change(
+    changes: Sequence[Change],
+    looser: Sequence[Loosened],
+    author: str,
+    approver: str,
+    reason: str,
+) -> None:
+    """`GrantError` where a policy that changes that, and loosens those rules, must not be
+    applied so."""
+    _check_signed(author, reason)
+    _check_widening(changes, author, approver)
+    if looser:
+        names = ", ".join(dict.fromkeys(one.id for one in looser))
+        _check_approved(author, approver, f"the change loosens {names}")
+
+
+def check_tier(
+    consumer: Consumer,
+    tier: Level,
+    changes: Sequence[Change],
+    author: str,
+    approver: str,
+    reason: str,
+) -> None:
+    """`GrantError` where the consumer must not be given that tier so."""
+    _check_signed(author, reason)
+    if consumer.tier == tier:
+        raise GrantError(f"{consumer.id} is T{int(tier)} already", mend="name another tier")
+    if tier > consumer.tier:
+        _check_approved(author, approver, "a higher tier shows more")
+    _check_widening(changes, author, approver)
+
+
+def _check_widening(changes: Sequence[Change], author: str, approver: str) -> None:
+    if any(change.widens for change in changes):
+        _check_approved(author, approver, "the change shows more to somebody")
+
+
+def _check_signed(author: str, reason: str) -> None:
     """`GrantError` where nobody is named, or no reason."""
     if not author.strip() or not reason.strip():
         raise GrantError("author or reason is missing", mend="--author NAME --reason '…'")
 
 
-def check_approved(author: str, approver: str, what: str) -> None:
+def _check_approved(author: str, approver: str, what: str) -> None:
     """`GrantError` unless another person than the author approves of `what`."""
     if not approver.strip() or same_person(author, approver):
         raise GrantError(

@@ -31,7 +31,7 @@ from broker.sharing.application import Application
 from broker.sharing.audiences import Audience, Audiences, open_rows, shown
 from broker.sharing.decided import Decided, decide_all
 from broker.sharing.domains import stored_generations
-from broker.sharing.foresight import as_shown, check_approved, check_signed, foreseen
+from broker.sharing.foresight import as_shown, check_policy_change, check_tier, foreseen
 from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
 from broker.sharing.settling import Place, settle, take_away
 from broker.sharing.share import Share
@@ -133,24 +133,11 @@ class Sharing:
         """
         self._versions.active(self._today())
         with self._store.writing() as connection:
-            found = self.may_change_tier(consumer, tier, author, approver, reason)
+            found, changes = self.consumer(consumer), self.tier_impact(consumer, tier)
+            check_tier(found, tier, changes, author, approver, reason)
             put_tier(connection, found, tier, author, approver, reason)
             count_up(connection)
             self._settle_in(connection)
-        return found
-
-    def may_change_tier(
-        self, consumer: str, tier: Level, author: str, approver: str, reason: str
-    ) -> Consumer:
-        """`GrantError` where `change_tier` would refuse; the consumer as it is."""
-        check_signed(author, reason)
-        found = self.consumer(consumer)
-        if found.tier == tier:
-            raise GrantError(f"{consumer} is T{int(tier)} already", mend="name another tier")
-        if tier > found.tier:
-            check_approved(author, approver, "a higher tier shows more")
-        if any(change.widens for change in self.tier_impact(consumer, tier)):
-            check_approved(author, approver, "the change shows more to somebody")
         return found
 
     def tier_changes(self) -> list[TierChange]:
@@ -213,19 +200,11 @@ class Sharing:
         """
         self._versions.newest(self._today())
         with self._store.writing() as connection:  # nobody gives a grant or applies meanwhile
-            self.may_apply(content, author, approver, reason)
+            changes, looser = self.impact(content), self.loosened(content)
+            check_policy_change(changes, looser, author, approver, reason)
             number = self._versions.put(connection, content, author, approver, reason)
             self._settle_in(connection)
         return number
-
-    def may_apply(self, content: Content, author: str, approver: str, reason: str) -> None:
-        """`GrantError` where `apply` would refuse."""
-        check_signed(author, reason)
-        if any(change.widens for change in self.impact(content)):
-            check_approved(author, approver, "the change shows more to somebody")
-        if looser := self.loosened(content):
-            names = ", ".join(dict.fromkeys(one.id for one in looser))
-            check_approved(author, approver, f"the change loosens {names}")
 
     def loosened(self, content: Content, version: int = 0) -> list[Loosened]:
         """What the content loosens of a version's rules (0: of those in force), whether or not

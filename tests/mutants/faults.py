@@ -349,9 +349,9 @@ FAULTS = (
     ),
     Fault(
         f"{SHARING}::test_a_looser_rule_needs_another_person_although_nobody_has_a_grant",
-        "broker/sharing/service.py",
-        "        if looser := self.loosened(content):\n",
-        "        if looser := self.loosened(content)[1:]:\n",
+        "broker/sharing/foresight.py",
+        "    if looser:\n",
+        "    if looser[1:]:\n",
         "one person alone loosens a rule that nobody's grant meets yet",
     ),
 )

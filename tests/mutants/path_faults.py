@@ -189,9 +189,9 @@ PATH = (
     ),
     Fault(
         "tests/unit/test_sharing.py::test_a_lower_tier_that_shows_more_to_another_takes_two",
-        SERVICE,
-        "        if any(change.widens for change in self.tier_impact(consumer, tier)):\n",
-        "        if tier > found.tier:\n",
+        "broker/sharing/foresight.py",
+        'shows more")\n    _check_widening(changes, author, approver)\n',
+        'shows more")\n',
         "a lower tier of one, by which another is shown more, takes one person",
     ),
 )
