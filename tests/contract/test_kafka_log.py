@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import LogError, SettingsError
+from broker.errors import LogError, SettingsError, UnknownTopic
 from broker.log.interface import Append, Batch
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
@@ -127,3 +127,23 @@ def test_a_wrong_password_is_told(kafka: Cluster, tmp_path: Path, name: str) -> 
     with pytest.raises(LogError, match="password"):
         KafkaLog(wrong, tmp_path, transport(name, wrong))
     assert time.monotonic() - started < 10
+
+
+def test_a_partition_that_has_no_leader_yet_is_waited_for() -> None:
+    """As it is for a moment after its topic was made."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    from broker.log.kafka import librdkafka
+
+    answers: list[Any] = [KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)] * 2
+
+    class Asked:
+        def get_watermark_offsets(self, *words: Any, **more: Any) -> tuple[int, int]:
+            if answers:
+                raise KafkaException(answers.pop())
+            return 0, 7
+
+    assert librdkafka._end(Asked(), "a", 0) == 7  # type: ignore[arg-type]
+    answers.append(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    with pytest.raises(UnknownTopic):
+        librdkafka._end(Asked(), "a", 0)  # type: ignore[arg-type]

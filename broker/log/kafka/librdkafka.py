@@ -38,6 +38,8 @@ _FENCED = {
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError.STALE_MEMBER_EPOCH,
 }
+_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+"""A partition was just made, or is moving to another broker: this passes."""
 _UNKNOWN = {
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
@@ -324,9 +326,16 @@ def refused(error: KafkaError) -> NoReturn:
 
 
 def _end(consumer: Consumer, topic: str, partition: int) -> int:
-    with ours():
-        place = TopicPartition(topic, partition)
-        found = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS, cached=False)
-    if found is None:
-        raise away()
-    return int(found[1])
+    place = TopicPartition(topic, partition)
+    until = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            found = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS, cached=False)
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > until:
+                refused(error.args[0])
+            time.sleep(0.05)
+            continue
+        if found is None:
+            raise away()
+        return int(found[1])
