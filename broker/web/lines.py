@@ -102,12 +102,14 @@ class Lines:
         self._pulse.beat()
 
     def cut(self, line: Line, reason: str) -> None:
-        """End the connection now; what has not left does not leave."""
+        """End the connection now; what has not left does not leave. It is told once it is ended:
+        the event loop closes what is dropped before it runs what is asked of it later."""
         key, share = line.right.key, line.right.share
         transport = self._transports.get(line.client)
         if transport is not None:
             drop(transport)
-        self._emit(LineEnded(reason=reason, share=share.id, consumer=key.consumer))
+        told = LineEnded(reason=reason, share=share.id, consumer=key.consumer)
+        asyncio.get_running_loop().call_soon(self._emit, told)
 
     async def left(self, line: Line) -> None:
         """Return when everything has left; `TimeoutError` where the client takes nothing."""
