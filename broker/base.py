@@ -11,6 +11,7 @@ from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
 from broker.hold import Hold, Presence
 from broker.keyring import Keyring
+from broker.log.cluster import Cluster
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
 from broker.model import Dataset
@@ -79,6 +80,21 @@ class Base:
         )
 
     @cached_property
+    def cluster(self) -> Cluster | None:
+        """Users and rights beside the log; None where that is a file."""
+        settings = self.settings
+        if not settings.kafka_servers:
+            return None
+        from broker.log.kafka.opened import kafka_cluster
+
+        return kafka_cluster(
+            settings.kafka_servers,
+            settings.kafka_user,
+            settings.kafka_password_file,
+            settings.kafka_ca,
+        )
+
+    @cached_property
     def store(self) -> Store:
         """The control store, at its newest form."""
         return open_store(self.settings.store_url)
@@ -111,6 +127,6 @@ class Base:
 
     def close(self) -> None:
         """Give back files and connections, of what was built."""
-        for name in ("log", "store", "telemetry"):
-            if name in self.__dict__:
+        for name in ("log", "cluster", "store", "telemetry"):
+            if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()

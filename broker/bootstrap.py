@@ -16,13 +16,19 @@ from broker.relay.reconcile import Reconciler
 from broker.relay.role import RelayRole
 from broker.relay.worker import Relay
 from broker.settings import Settings, load_settings
+from broker.sharing.credentials import Credentials, no_cluster
+from broker.sharing.emergency import Emergency
+from broker.sharing.ends import Ends
+from broker.sharing.given import Given
 from broker.sharing.keys import ApiKeys
 from broker.sharing.life import Life
 from broker.sharing.pulls import Pulls
+from broker.sharing.reading import Reading
 from broker.sharing.service import Sharing
 from broker.sharing.versions import Versions
 from broker.sources import Sources
 from broker.store.lease import Lease
+from broker.topics_check import TopicsCheck
 from broker.web.access import Access
 from broker.web.address import Address
 from broker.web.app import build_app
@@ -79,7 +85,49 @@ class Broker(Sources):
             self.keyring,
             self.catalog,
             self.sharing.settle,
+            self.reading,
             self.telemetry.emit,
+        )
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The consumers' users on the cluster."""
+        return Credentials(self.cluster, self.log)
+
+    @cached_property
+    def ends(self) -> Ends:
+        """This machine's copy of the end dates."""
+        return Ends(self.settings.ends_path)
+
+    @cached_property
+    def emergency(self) -> Emergency:
+        """Rights that end whether or not the store answers."""
+        return Emergency(self.log, self.cluster, self.ends)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """The consumers' rights on the cluster."""
+        return Reading(
+            self.sharing,
+            self.given,
+            self.cluster,
+            self.credentials,
+            self.emergency,
+            self.telemetry.emit,
+        )
+
+    @cached_property
+    def given(self) -> Given:
+        """What stands of shared topics and whom they were given to."""
+        return Given(self.store, lambda: self.today)
+
+    @property
+    def topics_check(self) -> TopicsCheck:
+        """What stands on the cluster, against what should; raises where the log is a file."""
+        if self.cluster is None:
+            raise no_cluster("`shuqiao doctor` looks at the file")
+        return TopicsCheck(
+            self.cluster, self.log, self.catalog, self.given, self.credentials, self.reading
         )
 
     @cached_property
@@ -121,7 +169,8 @@ class Broker(Sources):
             self.log,
             list(self.catalog.datasets),
             today=lambda: self.today,
-            ends=self.settings.ends_path,
+            ends=self.ends,
+            emergency=self.emergency,
             emit=self.telemetry.emit,
         )
 

@@ -6,19 +6,17 @@ themselves. It keeps a copy of the end dates, so that what has ended is closed a
 the store is away; what has ended is closed also while the policy cannot be loaded.
 """
 
-import json
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
 
-from broker.errors import CatalogError, PolicyError, SettingsError, StoreError, UnknownTopic
+from broker.errors import CatalogError, PolicyError, StoreError, UnknownTopic
 from broker.log.interface import Log
-from broker.private_file import open_private
 from broker.relay.position import judged
 from broker.relay.yearly import order_year
+from broker.sharing.emergency import Emergency
+from broker.sharing.ends import Ends
 from broker.sharing.life import Life
 from broker.sharing.service import Sharing
 from broker.store.lease import Lease
@@ -36,7 +34,7 @@ TOMBSTONES_MS = 30 * 24 * 3600 * 1000
 
 
 class Controller:
-    """The role. `today` gives the city's day; `ends` is the file of the end dates."""
+    """The role. `today` gives the city's day; `ends` is its copy of the end dates."""
 
     name = "controller"
 
@@ -49,7 +47,8 @@ class Controller:
         datasets: Sequence[str],
         *,
         today: Callable[[], date],
-        ends: Path,
+        ends: Ends,
+        emergency: Emergency,
         emit: Callable[[Event], None],
     ) -> None:
         self._sharing = sharing
@@ -59,6 +58,7 @@ class Controller:
         self._datasets = datasets
         self._today = today
         self._ends = ends
+        self._emergency = emergency
         self._emit = emit
         self._compacted: dict[tuple[str, int], int] = {}
 
@@ -74,7 +74,8 @@ class Controller:
                         self.compact(stop)
                         compact_at = time.monotonic() + COMPACTION
             except StoreError:
-                self._emit(StoreAway(closed=len(self.end_without_store())))
+                closed = self._emergency.end_overdue(self._today())
+                self._emit(StoreAway(closed=len(closed)))
                 raise
             stop.wait(BEAT)
 
@@ -85,6 +86,7 @@ class Controller:
     def look(self, done: tuple[int, date] | None = None) -> tuple[int, date]:
         """Do what is to be done now. `done` is what the last look returned, the state it
         began with: where nothing has changed since, only the shares under way are moved on."""
+        self._emergency.carry_out(self._sharing)
         today, now = self._today(), self._sharing.revision()
         if now != done:
             for name in self._datasets:
@@ -94,14 +96,14 @@ class Controller:
             except (PolicyError, CatalogError) as error:
                 self._emit(PolicyAway(error=type(error).__name__))
                 self._sharing.take_away()
-        self._life.advance()
+        self._life.advance(fresh=False)
         return now
 
     def _settle(self) -> None:
         self._sharing.settle()
         for name in self._datasets:
             self._emit(SharesOpen(dataset=name, shares=len(self._sharing.shares(name))))
-        self._keep_ends()
+        self._ends.keep(self._sharing.audiences())
 
     def compact(self, stop: threading.Event | None = None) -> int:
         """Keep only the last version of every key, in every topic that has grown since the
@@ -133,27 +135,3 @@ class Controller:
         removed = self._log.compact(topic, partition, upto, before)
         self._compacted[topic, partition] = end
         return removed
-
-    def end_without_store(self) -> list[str]:
-        """Close, by the kept end dates alone, every share that nobody may read any more."""
-        if not self._ends.exists():
-            return []
-        ends: dict[str, str] = json.loads(self._ends.read_text("utf-8"))
-        over = [topic for topic, end in ends.items() if date.fromisoformat(end) < self._today()]
-        there = self._log.topics()
-        closed = [topic for topic in over if topic in there]
-        for topic in closed:
-            self._log.delete_topic(topic)
-        if closed:
-            self._log.wiped()
-        return closed
-
-    def _keep_ends(self) -> None:
-        """Keep, by topic, the last day on which some grant allows the share."""
-        ends = {one.share.topic: one.until.isoformat() for one in self._sharing.audiences()}
-        fresh = self._ends.with_suffix(".new")
-        flags = os.O_WRONLY | os.O_TRUNC
-        handle = open_private(fresh, flags, SettingsError, "the file of the end dates")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(ends, file, indent=1)
-        os.replace(fresh, self._ends)

@@ -261,6 +261,29 @@ class LineEnded(Event):
     consumer: str
 
 
+@dataclass(frozen=True, slots=True)
+class StrayRight(Event):
+    """Somebody may do something on the cluster to what is ours, and nobody granted it; `taken`
+    where it was taken away at once. Who: `shuqiao topics check`."""
+
+    METRIC: ClassVar[str] = "shuqiao_stray_rights"
+    HELP: ClassVar[str] = "rights on the cluster that nobody granted"
+    LABELS: ClassVar[tuple[str, ...]] = ("kind", "does")
+    does: str
+    kind: str
+    name: str
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RightUnconfirmed(Event):
+    """A right was taken away, and so many live brokers have not confirmed it yet."""
+
+    METRIC: ClassVar[str] = "shuqiao_unconfirmed_rights"
+    HELP: ClassVar[str] = "looks at which a broker did not confirm that a right is gone"
+    brokers: int
+
+
 EVENTS: tuple[type[Event], ...] = (
     RecordsCollected,
     RowQuarantined,
@@ -281,6 +304,8 @@ EVENTS: tuple[type[Event], ...] = (
     AccessDenied,
     RequestFailed,
     LineEnded,
+    StrayRight,
+    RightUnconfirmed,
 )
 """Every event there is."""
 

@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from broker.log.kafka import opened
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
+from broker.log.kafka.cluster import KafkaCluster
 from broker.log.kafka.engine import POSITIONS, KafkaLog
 from deploy.kafka.cluster import Cluster, NoKafka
 
@@ -78,6 +80,26 @@ def emptied(log: KafkaLog) -> None:
         log.delete_topic(name)
 
 
+def cleared(cluster: Cluster) -> None:
+    """Remove every right and every user but our own."""
+    known = KafkaCluster(address_of(cluster))
+    known.take(known.rights())
+    for user in known.users() - {cluster.settings["kafka_user"]}:
+        known.remove_user(user)
+    known.close()
+
+
+def user_address(cluster: Cluster, user: str, password: str) -> Address:
+    """How that user reaches it."""
+    address = address_of(cluster)
+    return Address(address.servers, user, password, address.authority)
+
+
+def as_user(cluster: Cluster, user: str, password: str) -> dict[str, Any]:
+    """How confluent-kafka's clients are told to come as that user."""
+    return user_address(cluster, user, password).librdkafka()
+
+
 @pytest.fixture
 def on_kafka(
     kafka: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -89,6 +111,7 @@ def on_kafka(
         log = log_on(kafka, tmp_path_factory.mktemp("emptying"), name)
         emptied(log)
         log.close()
+        cleared(kafka)
         more = {**kafka.settings, "kafka_transport": name}
         for setting, value in more.items():
             monkeypatch.setenv(f"SHUQIAO_{setting.upper()}", value)

@@ -14,6 +14,8 @@ from broker.sharing.foresight import check_tier
 app = typer.Typer(no_args_is_help=True)
 key = typer.Typer(no_args_is_help=True)
 app.add_typer(key, name="key", help="API keys: how an application says over HTTP who it is")
+credentials = typer.Typer(no_args_is_help=True)
+app.add_typer(credentials, name="credentials", help="the consumer's user on the Kafka cluster")
 
 
 @app.command()
@@ -23,13 +25,46 @@ def add(
     tier: str = typer.Option(..., help="access tier 准入等级: T1 … T4"),
     title: str = typer.Option("", help="what it is, in words"),
 ) -> None:
-    """Register a consumer 使用方."""
+    """Register a consumer 使用方; on a Kafka cluster it gets its user, whose password is shown
+    here and never again."""
     level = _level(tier)
     with opened() as broker:
+        on_cluster = broker.cluster is not None
+        if on_cluster:
+            broker.credentials.must_be_free(consumer)
         added = broker.sharing.add_consumer(consumer, department, level, title)
+        password = broker.credentials.rotate(consumer) if on_cluster else ""
+        broker.reading.settle()
     if OUTPUT.as_json:
-        OUTPUT.document({"consumer": added.id, "department": added.department, "tier": tier})
+        made = {"consumer": added.id, "department": added.department, "tier": tier}
+        OUTPUT.document(made | ({"password": password} if password else {}))
+        return
     OUTPUT.say(f"使用方 {consumer} · {tier}", f"consumer {consumer} · {tier}", sign="✓")
+    if password:
+        _show_password(consumer, password)
+
+
+@credentials.command("rotate")
+def rotate(consumer: str) -> None:
+    """Give a consumer's Kafka user another password, or make the user; shown here and never again.
+    Whoever is connected with the old one must come with the new one within a minute."""
+    with opened() as broker:
+        known = broker.sharing.consumer(consumer)
+        password = broker.credentials.rotate(known.id)
+        broker.reading.settle()
+    if OUTPUT.as_json:
+        OUTPUT.document({"consumer": consumer, "user": consumer, "password": password})
+        return
+    _show_password(consumer, password)
+
+
+def _show_password(consumer: str, password: str) -> None:
+    OUTPUT.say(
+        f"{consumer} 的 Kafka 用户密码（只显示这一次，请妥善保管）：",
+        f"the password of the Kafka user {consumer} (shown this once: keep it safe):",
+        sign="✓",
+    )
+    print(password)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import typer
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.words import reasons_in_words, refusal_in_words, standing_in_words
+from broker.errors import StoreError
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
 from broker.sharing.service import Outcome
@@ -138,10 +139,43 @@ def show(grant: str) -> None:
 
 
 @app.command()
-def revoke(grant: str, reason: str = typer.Option(..., help="why; kept with the grant")) -> None:
+def revoke(
+    grant: str,
+    reason: str = typer.Option(..., help="why; kept with the grant"),
+    emergency: bool = typer.Option(False, "--emergency", help="also while the store is away"),
+) -> None:
     """End a grant 终止 for good: the right goes at once, its share closes if nobody else has it."""
     with opened() as broker:
+        if emergency and not _ended_without_store(broker, grant, reason):
+            return
         _ended(broker, broker.sharing.revoke(grant, reason), "TERMINATED")
+
+
+def _ended_without_store(broker: Broker, grant: str, reason: str) -> bool:
+    """Take the right first; whether the store can follow now."""
+    cut, left = broker.emergency.end(grant, reason)
+    try:
+        broker.emergency.carry_out(broker.sharing)
+    except StoreError as error:
+        away = str(error)
+    else:
+        return True
+    topics = sorted(topic for _, topic in cut.taken)
+    if OUTPUT.as_json:
+        OUTPUT.document({"grant": grant, "topics": topics, "unconfirmed": left, "store": "away"})
+        return False
+    OUTPUT.say(
+        f"授权 {grant}：集群上的读取权已收回（{'、'.join(topics)}），并已记入日志",
+        f"grant {grant}: its right on the cluster is taken ({', '.join(topics)}), and journalled",
+        sign="✓",
+    )
+    _say_unconfirmed(left)
+    OUTPUT.say(
+        f"控制库不可用，恢复后由控制器补记：{away}",
+        f"the store is away, the controller carries it out once it is back: {away}",
+        sign="○",
+    )
+    return False
 
 
 @app.command()
@@ -157,13 +191,23 @@ def resume(grant: str, reason: str = typer.Option(..., help="why; kept with the 
     with opened() as broker:
         outcome = broker.sharing.resume(grant, reason)
         broker.life.advance()
-        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [], [])
+        _told(outcome.grant, outcome.decision, outcome.share, "ACTIVE", [], [], [])
+
+
+def _say_unconfirmed(brokers: list[str]) -> None:
+    if brokers:
+        OUTPUT.say(
+            f"  尚未确认：{'、'.join(brokers)}；控制器继续处理",
+            f"  not confirmed by {', '.join(brokers)}; the controller keeps trying",
+            sign="✗",
+        )
 
 
 def _ended(broker: Broker, outcome: Outcome, state: str) -> None:
     """Close what nobody uses any more, and say so."""
     closed = broker.life.advance(within=_WIPE)
-    _told(outcome.grant, outcome.decision, None, state, closed, broker.life.closing())
+    left = broker.life.unconfirmed
+    _told(outcome.grant, outcome.decision, None, state, closed, broker.life.closing(), left)
 
 
 def _told(
@@ -173,18 +217,21 @@ def _told(
     state: str,
     closed: list[str],
     closing: list[str],
+    unconfirmed: list[str],
 ) -> None:
     if OUTPUT.as_json:
         document = _document(grant, decision, share.id if share else None)
-        OUTPUT.document({**document, "state": state, "closed": closed, "closing": closing})
+        after = {"state": state, "closed": closed, "closing": closing, "unconfirmed": unconfirmed}
+        OUTPUT.document(document | after)
         return
     OUTPUT.say(f"授权 {grant.id}：{state}", f"grant {grant.id}: {state}", sign="✓")
+    _say_unconfirmed(unconfirmed)
     for name in closed:
         OUTPUT.say(
             f"  共享 {name} 已关闭：主题已删除并擦除，记录密钥已销毁",
             f"  share {name} is closed: its topic is deleted and wiped, its record key destroyed",
         )
-    for name in closing:
+    for name in () if unconfirmed else closing:
         OUTPUT.say(
             f"  共享 {name} 已不可读，但还有人在读日志的旧状态，或要擦除的太多：值尚待擦除，"
             "由控制器或下一条命令完成",

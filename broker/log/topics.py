@@ -25,9 +25,19 @@ def must_match(known: Mapping[str, int], wanted: Mapping[str, int]) -> None:
             )
 
 
+SHARED = "shared."
+"""What the names of all shared topics start with."""
+
+TABLES = ("owners.", "membership.", "rejected.", "rows.", "sources.", "positions.", "table.")
+"""What the names of tables, and of the positions, start with where they are topics."""
+
+OURS = (SHARED, "collected.", "quarantine.", *TABLES)
+"""What the names of all topics of ours start with."""
+
+
 def shared_topic(dataset: str, share: str) -> str:
     """The shared topic 共享主题 of a share."""
-    return f"shared.{dataset}.{share}"
+    return f"{SHARED}{dataset}.{share}"
 
 
 def owners_table(dataset: str) -> str:
@@ -76,6 +86,24 @@ DOMAIN_MARKS = "domain."
 def domain_mark(domain: str) -> str:
     """The position that is there once a pseudonym domain has got its key."""
     return f"{DOMAIN_MARKS}{domain}"
+
+
+USERS = "user."
+"""What the names start with under which it is remembered that a consumer's user was made."""
+
+
+def user_mark(consumer: str) -> str:
+    """The position that is there once a consumer has a user on the cluster: since when."""
+    return f"{USERS}{consumer}"
+
+
+EMERGENCIES = "emergency."
+"""What the names start with of grants that were ended before the store knew."""
+
+
+def emergency_mark(grant: str) -> str:
+    """The position that is there as long as the store does not know that a grant has ended."""
+    return f"{EMERGENCIES}{grant}"
 
 
 def relay_position(dataset: str, partition: int) -> str:

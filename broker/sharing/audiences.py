@@ -7,7 +7,6 @@ that uses it; whether somebody has called `settle` since does not matter.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -30,11 +29,15 @@ from broker.store.tables import share as shares_table
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A share, the consumers that may read it today, and the last day of any of them."""
+    """A share, and the grants of those that may read it today."""
 
     share: Share
-    readers: list[str]
-    until: date
+    grants: Sequence[Grant]
+
+    @property
+    def readers(self) -> list[str]:
+        """The consumers, by their ids."""
+        return sorted({grant.consumer.id for grant in self.grants})
 
 
 class Audiences:
@@ -58,15 +61,7 @@ class Audiences:
             for name in filter(None, dict.fromkeys((one.stored.share, one.stored.opening))):
                 if name in forms and lawful(forms[name], one.decision, generations, dataset):
                     readers[name].append(one.grant)
-        return [
-            Audience(
-                self.share(rows[name]),
-                sorted({grant.consumer.id for grant in readers[name]}),
-                max(grant.valid_until for grant in readers[name]),
-            )
-            for name in rows
-            if name in readers
-        ]
+        return [Audience(self.share(rows[name]), readers[name]) for name in rows if name in readers]
 
     def share(self, row: Any) -> Share:
         """A share as stored."""

@@ -2,8 +2,9 @@
 
 Law: OPENING → LIVE → CLOSING → CLOSED, never back. A topic is made only while the store
 says OPENING, under the store's own lock, so what is closing never gets a topic again.
-Closing: the read right went with the state; then the topic is deleted and wiped, then the
-record key is destroyed, then the share is CLOSED. Each step may be done twice.
+Closing: the read right goes with the state, on a cluster as well; then the topic is deleted and
+wiped, then the record key is destroyed. CLOSED it is once every live broker refuses. Each step
+may be done twice.
 """
 
 from collections import Counter
@@ -25,6 +26,7 @@ from broker.log.topics import (
     shared_topic,
 )
 from broker.sharing.domains import stored_generations
+from broker.sharing.reading import Reading
 from broker.sharing.share import CLOSED, CLOSING, JOINED, LIVE, OPENING, keyed_domain
 from broker.store.engine import Store
 from broker.store.revision import count_up
@@ -42,6 +44,7 @@ class Life:
         keyring: Keyring,
         catalog: Catalog,
         settle: Callable[[], object],
+        reading: Reading,
         emit: Callable[[Event], None],
     ) -> None:
         """`settle` brings grants and shares into line; called when a share went live."""
@@ -50,13 +53,18 @@ class Life:
         self._keyring = keyring
         self._catalog = catalog
         self._settle = settle
+        self._reading = reading
         self._emit = emit
+        self.unconfirmed: list[str] = []
+        """The brokers that did not confirm, at the last step, that what has ended is refused."""
 
-    def advance(self, within: float | None = None) -> list[str]:
+    def advance(self, within: float | None = None, fresh: bool = True) -> list[str]:
         """Every step that can be made now; the shares that were closed.
 
-        A wipe that would take longer than `within` seconds is left to the next call.
+        A wipe that would take longer than `within` seconds is left to the next call. Not `fresh`:
+        the rights on the cluster are not looked at where nothing has changed here.
         """
+        self.unconfirmed = self._reading.settle(fresh)
         if not self._in(OPENING, CLOSING):
             return []
         self.provision()
@@ -64,6 +72,7 @@ class Life:
             # whoever needs a decision says why there is none; what is closing needs none
             with suppress(PolicyError, CatalogError):
                 self._settle()
+            self.unconfirmed = self._reading.settle()
         return self.close(within)
 
     def provision(self) -> None:
@@ -137,6 +146,8 @@ class Life:
         self._keyring.destroy(*(f"share.{name}" for name, _, _ in closing))
         for name, _, _ in closing:
             self._log.forget(share_positions(name))
+        if self.unconfirmed:
+            return []  # a broker may still let somebody in: tried again
         if not self._log.wiped(within):
             return []  # an older state is still read, or it takes too long: tried again
         moved = self._move([name for name, _, _ in closing], CLOSING, CLOSED)

@@ -22,8 +22,10 @@ from broker.errors import GrantError
 from broker.policy.compare import within
 from broker.policy.impact import changes
 from broker.policy.rows import admits
+from broker.sharing.rights import group_right, rights_to
 from broker.sharing.share import LIVE
 from tests import city
+from tests.cluster import Remembers
 from tests.laws import test_path_model as path
 from tests.laws.test_path_model import Model, expected, ordered
 
@@ -71,11 +73,14 @@ class Year:
         self.limits: set[str] = set()
         self.states: dict[str, str] = {}
         self.made = 0
+        self.cluster = Remembers()
 
     @contextmanager
     def opened(self) -> Iterator[Broker]:
         """A process: it ends, and another goes on."""
         with city.city(self.folder, self.today, relay_batch=self.draw.choice([3, 7])) as broker:
+            if broker.cluster is None:
+                broker.__dict__["cluster"] = self.cluster
             yield broker
 
     def step(self, broker: Broker) -> None:
@@ -95,6 +100,7 @@ class Year:
             purpose=self.draw.choice(["p", "q"]), valid_from="2026-01-01", valid_until="2060-01-01",
             minors=self.draw.choice(["", "basis"]),
         )  # fmt: skip
+        broker.credentials.rotate(outcome.grant.consumer.id)
         self.states[outcome.grant.id] = "ACTIVE"
         seen["given"] += 1
 
@@ -184,6 +190,19 @@ class Year:
             if self.states[one.grant.id] != "ACTIVE":
                 assert not readable[name]
 
+    def rights(self, broker: Broker) -> None:
+        """On the cluster, consumers may do exactly what follows from that."""
+        assert broker.cluster is not None
+        broker.reading.settle()
+        wanted = {group_right(name) for name in broker.credentials.made()}
+        for one in broker.sharing.audiences():
+            if one.share.state == LIVE:
+                wanted |= rights_to((name, one.share.topic) for name in one.readers)
+                seen["right on the cluster"] += 1
+            else:
+                seen["no right yet"] += 1
+        assert broker.cluster.rights() == wanted
+
     def exact(self, broker: Broker) -> None:
         """Caught up: every share is what it must be, and nothing else is there."""
         city.relay(broker)
@@ -200,6 +219,7 @@ class Year:
         topics = {name for name in broker.log.topics() if name.startswith("shared.")}
         assert topics == {share.topic for share in broker.sharing.shares()}
         assert all(found.exact and not found.opening for found in compare_all(broker))
+        self.rights(broker)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -222,6 +242,8 @@ def test_at_every_moment_a_share_is_what_the_policy_says(tmp_path: Path, seed: i
                 for _ in range(draw.randrange(1, 5)):
                     year.step(broker)
                     year.nothing_beyond_the_decision(broker)
+                    if draw.random() < 0.5:
+                        year.rights(broker)
                     year.partly(broker)
                     if draw.random() < 0.3:
                         year.compact(broker)
@@ -246,7 +268,7 @@ def test_the_interesting_cases_occurred() -> None:
         "given", "revoked", "suspended", "resumed", "narrower", "wider", "restart", "new year",
         "partly relayed", "share compared", "kept while the wider opens", "compacted",
         "policy applied", "insert", "change", "move", "owner changed", "delete", "key changed",
-        "birthday",
+        "birthday", "right on the cluster", "no right yet",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"

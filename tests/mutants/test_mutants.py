@@ -9,13 +9,14 @@ from queue import SimpleQueue
 
 import pytest
 
+from tests.mutants.cluster_faults import CLUSTER
 from tests.mutants.connector_faults import CONNECTORS
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.path_faults import PATH
 from tests.mutants.planting import ROOT, assert_noticed, copied, functions_in, run
 from tests.mutants.web_faults import WEB
 
-EVERY = (*FAULTS, *PATH, *WEB, *CONNECTORS)
+EVERY = (*FAULTS, *PATH, *WEB, *CONNECTORS, *CLUSTER)
 
 
 def test_without_a_fault_every_law_holds_in_the_copy(copy: Path) -> None:

@@ -110,17 +110,16 @@ def test_what_has_ended_is_closed_while_the_store_is_away(tmp_path: Path) -> Non
         other = city.grant(broker, "b", "sex")
         city.relay(broker)
         broker.controller_role().look()
-        controller = broker.controller_role()
-        assert controller.end_without_store() == []
+        emergency = broker.emergency
+        assert emergency.end_overdue(broker.today) == []
     os.rename(tmp_path / "store.db", tmp_path / "away.db")
     (tmp_path / "store.db").write_bytes(b"no database")
     with city.city(tmp_path, today + timedelta(days=1)) as broker:
         assert one.share and other.share
         with pytest.raises(StoreError):
             broker.sharing.settle()
-        controller._log = broker.log
-        controller._today = lambda: broker.today
-        assert controller.end_without_store() == [one.share.topic]
+        emergency._log = broker.log
+        assert emergency.end_overdue(broker.today) == [one.share.topic]
         assert one.share.topic not in broker.log.topics()
         assert other.share.topic in broker.log.topics()
     os.replace(tmp_path / "away.db", tmp_path / "store.db")

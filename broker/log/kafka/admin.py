@@ -49,14 +49,15 @@ class Admin:
         self._made: KafkaAdminClient | None = None
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """The library's own, connected."""
         if self._made is None:
             try:
                 self._made = KafkaAdminClient(
                     **self._address.pure(), request_timeout_ms=10_000, bootstrap_timeout_ms=5_000
                 )
             except KafkaError as error:
-                raise (_let_in_nobody() if self._address.answers() else _ours(error)) from None
+                raise (_let_in_nobody() if self._address.answers() else ours(error)) from None
         return self._made
 
     def cluster(self) -> str:
@@ -76,31 +77,35 @@ class Admin:
             if not one.get("is_internal") and not one["error_code"]
         }
 
+    def layout(self) -> tuple[int, dict[str, str]]:
+        """How many copies a topic is to have, and how it is to be set."""
+        copies = min(3, self.brokers())
+        return copies, COMPACTED | {"min.insync.replicas": str(min(2, copies))}
+
     def create(self, topics: Mapping[str, int]) -> None:
         """Make topics; those that are there stay as they are."""
-        copies = min(3, self.brokers())
-        more = {"min.insync.replicas": str(min(2, copies))}
+        copies, settings = self.layout()
         for name, partitions in topics.items():
             wanted = {
                 "num_partitions": partitions,
                 "replication_factor": copies,
-                "configs": COMPACTED | more,
+                "configs": settings,
             }
             try:
-                self._client.create_topics({name: wanted}, wait_for_metadata=True)
+                self.client.create_topics({name: wanted}, wait_for_metadata=True)
             except TopicAlreadyExistsError:
                 continue
             except KafkaError as error:
-                raise _ours(error) from None
+                raise ours(error) from None
 
     def delete(self, name: str) -> None:
         """Remove a topic; a missing one is nothing."""
         try:
-            self._client.delete_topics([name])
+            self.client.delete_topics([name])
         except UnknownTopicOrPartitionError:
             return
         except KafkaError as error:
-            raise _ours(error) from None
+            raise ours(error) from None
         until = time.monotonic() + _GONE
         while name in self.topics():
             if time.monotonic() > until:
@@ -109,9 +114,9 @@ class Admin:
 
     def _asked(self, what: str) -> Any:
         try:
-            return getattr(self._client, what)()
+            return getattr(self.client, what)()
         except KafkaError as error:
-            raise _ours(error) from None
+            raise ours(error) from None
 
     def close(self) -> None:
         """Give back connections."""
@@ -128,7 +133,8 @@ def _let_in_nobody() -> LogError:
     )
 
 
-def _ours(error: KafkaError) -> LogError:
+def ours(error: KafkaError) -> LogError:
+    """What the library says, as an error of ours."""
     name = type(error).__name__
     if getattr(error, "retriable", False) or "Connection" in name or "Broker" in name:
         return away()

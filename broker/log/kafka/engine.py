@@ -21,13 +21,12 @@ from broker.log.kafka.following import Following
 from broker.log.kafka.readers import Readers
 from broker.log.kafka.transport import Place, Reader, Transport
 from broker.log.kafka.work import Work
-from broker.log.topics import must_match, partition_of
+from broker.log.topics import TABLES, must_match, partition_of
 
 POSITIONS = "positions.shuqiao"
 POSITION_PARTITIONS = 16
 _TABLE_PARTITIONS = 4
 """Partitions of a table whose dataset has no collected topic."""
-_TABLES = ("owners.", "membership.", "rejected.", "rows.", "sources.", "positions.", "table.")
 _KNOWN = 1.0
 """Seconds for which the list of topics is believed."""
 _OWN = 1.0
@@ -77,7 +76,7 @@ class KafkaLog:
     def topics(self) -> Mapping[str, int]:
         """See `Log`."""
         found = self._all(fresh=True)
-        return {name: count for name, count in found.items() if not name.startswith(_TABLES)}
+        return {name: count for name, count in found.items() if not name.startswith(TABLES)}
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """See `Log`."""
@@ -149,7 +148,7 @@ class KafkaLog:
 
     def _table(self, name: str, partition: int, make: bool = False) -> str:
         """The topic of a table; empty where nothing was written to it yet."""
-        topic = name if name.startswith(_TABLES) else f"table.{name}"
+        topic = name if name.startswith(TABLES) else f"table.{name}"
         if topic not in self._all() and topic not in self._all(fresh=True):
             if not make:
                 return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from broker.errors import SettingsError
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
+from broker.log.kafka.cluster import KafkaCluster
 from broker.log.kafka.engine import KafkaLog
 
 
@@ -17,6 +18,13 @@ def kafka_log(
     """The log; `password` is the file that holds it, `name` the transport's."""
     address = address_of(servers, user, password, authority)
     return KafkaLog(address, folder, transport(name, address))
+
+
+def kafka_cluster(
+    servers: str, user: str, password: Path | None, authority: Path | None
+) -> KafkaCluster:
+    """What the cluster keeps beside the records; as `kafka_log`."""
+    return KafkaCluster(address_of(servers, user, password, authority))
 
 
 def address_of(servers: str, user: str, password: Path | None, authority: Path | None) -> Address:

@@ -1,0 +1,109 @@
+"""Rights that end whether or not the store answers: by order, and by their last day.
+
+Law: the right on the cluster is taken first, by the copy of the end dates; what was ordered is
+then written into the log, and the store follows as soon as it can. Until it has, nobody gives
+the right back.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
+from typing import NamedTuple
+
+from broker.errors import GrantError, LogError
+from broker.log.cluster import Cluster
+from broker.log.interface import Batch, Log, PositionWrite
+from broker.log.topics import EMERGENCIES, emergency_mark
+from broker.sharing.ends import Ends
+from broker.sharing.rights import rights_to
+from broker.sharing.service import Sharing
+
+_Readers = frozenset[tuple[str, str]]
+
+
+class Cut(NamedTuple):
+    """A grant ended by order: why, and whose right on which topics was taken."""
+
+    reason: str
+    taken: _Readers
+
+
+class Emergency:
+    """Takes rights by the copy of the end dates; `cluster` is None where the log is a file."""
+
+    def __init__(self, log: Log, cluster: Cluster | None, ends: Ends) -> None:
+        self._log = log
+        self._cluster = cluster
+        self._ends = ends
+
+    def end(self, grant: str, reason: str) -> tuple[Cut, list[str]]:
+        """End a grant without the store; what was taken, and the brokers that do not confirm it.
+
+        `GrantError` where the copy of the end dates does not know it.
+        """
+        if not reason.strip():
+            raise GrantError("a reason is missing", where=grant, mend="--reason '…'")
+        readers = frozenset(
+            (one.consumer, one.topic) for one in self._ends.known() if one.grant == grant
+        )
+        if not readers:
+            raise GrantError(
+                f"the copy of the end dates knows no grant {grant!r}",
+                mend="run this where a controller works, or wait for the store",
+            )
+        left: list[str] = []
+        if self._cluster is not None:
+            self._cluster.take(rights_to(readers))
+        cut = Cut(reason.strip(), readers)
+        mark = emergency_mark(grant)
+        move = PositionWrite(mark, self._log.position(mark), _to_bytes(cut))
+        self._log.commit(Batch(positions=[move]))
+        if self._cluster is not None:
+            left = self._cluster.unconfirmed(rights_to(readers))
+        return cut, left
+
+    def pending(self) -> Mapping[str, Cut]:
+        """What was ended so and the store does not know yet, by grant."""
+        found = self._log.positions(EMERGENCIES)
+        return {name.removeprefix(EMERGENCIES): _from_bytes(one) for name, one in found.items()}
+
+    def cut(self) -> _Readers:
+        """Of whom, on which topics, nobody gives the right back."""
+        return frozenset(pair for one in self.pending().values() for pair in one.taken)
+
+    def carry_out(self, sharing: Sharing) -> list[str]:
+        """End in the store what was ended without it; the grants."""
+        done = []
+        for grant, cut in self.pending().items():
+            with suppress(GrantError):  # it has ended already
+                sharing.revoke(grant, cut.reason)
+            self._log.forget(emergency_mark(grant))
+            done.append(grant)
+        return done
+
+    def end_overdue(self, today: date) -> list[str]:
+        """Take the rights whose last day is over, by the copy alone, and delete the topics that
+        nobody may read any more; which those are."""
+        known = self._ends.known()
+        stand = {(one.consumer, one.topic) for one in known if one.until >= today}
+        over = {(one.consumer, one.topic) for one in known} - stand
+        if self._cluster is not None:
+            with suppress(LogError):  # the topic itself is deleted below
+                self._cluster.take(rights_to(over))
+        there, used = self._log.topics(), {topic for _, topic in stand}
+        closed = sorted({topic for _, topic in over if topic in there and topic not in used})
+        for topic in closed:
+            self._log.delete_topic(topic)
+        if closed:
+            self._log.wiped()
+        return closed
+
+
+def _to_bytes(cut: Cut) -> bytes:
+    return json.dumps([cut.reason, sorted(cut.taken)], ensure_ascii=False).encode()
+
+
+def _from_bytes(stored: bytes) -> Cut:
+    reason, taken = json.loads(stored)
+    return Cut(reason, frozenset((consumer, topic) for consumer, topic in taken))

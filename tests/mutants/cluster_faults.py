@@ -1,0 +1,87 @@
+"""Planted faults in who may read on a cluster. As in `faults`."""
+
+from tests.mutants.faults import Fault
+
+READING = "tests/unit/test_reading.py"
+MODEL = "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says"
+RIGHTS = "broker/sharing/reading.py"
+
+CLUSTER = (
+    Fault(
+        f"{READING}::test_a_right_is_given_with_life_and_taken_before_the_topic_goes",
+        RIGHTS,
+        "            if one.share.state == LIVE\n",
+        "",
+        "a share that is still catching up may be read",
+    ),
+    Fault(
+        f"{READING}::test_a_right_is_given_with_life_and_taken_before_the_topic_goes",
+        "broker/sharing/life.py",
+        "        self.unconfirmed = self._reading.settle(fresh)\n",
+        "        self.close(within)\n        self.unconfirmed = self._reading.settle(fresh)\n",
+        "a topic goes before the right to it",
+    ),
+    Fault(
+        f"{READING}::test_what_ends_is_taken_before_anything_is_given",
+        RIGHTS,
+        "        self._cluster.take(ended)\n        self._cluster.give(wanted - held)\n",
+        "        self._cluster.give(wanted - held)\n        self._cluster.take(ended)\n",
+        "rights are given while what has ended can still be read",
+    ),
+    Fault(
+        f"{READING}::test_who_has_no_user_of_ours_gets_no_right",
+        "broker/sharing/credentials.py",
+        "        self.must_be_free(consumer)\n",
+        "",
+        "a consumer takes over a user that the city had before",
+    ),
+    Fault(
+        f"{READING}::test_a_share_is_closed_once_every_broker_confirms",
+        "broker/sharing/life.py",
+        "        if self.unconfirmed:\n",
+        "        if self.unconfirmed is None:\n",
+        "a revocation counts as done although a broker has not confirmed it",
+    ),
+    Fault(
+        f"{READING}::test_a_share_is_closed_once_every_broker_confirms",
+        RIGHTS,
+        "self._left(ended | rights_to(self._given.ending()))",
+        "self._left(ended)",
+        "who looks again believes what one broker says",
+    ),
+    Fault(
+        f"{READING}::test_nobody_gives_back_what_an_emergency_took",
+        RIGHTS,
+        "if one[0] in users and one not in cut",
+        "if one[0] in users",
+        "a right that an emergency took is given back before the store knows",
+    ),
+    Fault(
+        f"{READING}::test_the_last_day_takes_a_right_without_the_store",
+        "broker/sharing/emergency.py",
+        "        over = {(one.consumer, one.topic) for one in known} - stand\n",
+        "        over = set[tuple[str, str]]()\n",
+        "a grant that is over is read as long as the store is away",
+    ),
+    Fault(
+        f"{READING}::test_a_policy_that_cannot_be_loaded_gives_nothing_and_keeps_what_stands",
+        RIGHTS,
+        "            return self._given.standing() & self._held()\n",
+        "            return self._given.standing()\n",
+        "a right is given although nothing can be decided",
+    ),
+    Fault(
+        f"{READING}::test_what_nobody_granted_is_told_once",
+        RIGHTS,
+        "        strays = self.strays(unwanted) - routine\n",
+        "        strays = self.strays(unwanted) - taken\n",
+        "a right on a shared topic that nobody granted goes untold",
+    ),
+    Fault(
+        MODEL,
+        RIGHTS,
+        "        ended = {one for one in held - wanted if reads_shared(one)}\n",
+        "        ended = set[Right]()\n",
+        "a right outlives its grant",
+    ),
+)

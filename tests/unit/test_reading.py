@@ -1,0 +1,207 @@
+"""Rights on a cluster follow sharing: when they are given, taken, confirmed, told."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from broker.bootstrap import Broker
+from broker.errors import GrantError, PolicyError
+from broker.log.cluster import Right
+from broker.sharing.rights import group_right, rights_to
+from broker.sharing.share import CLOSED, CLOSING, LIVE
+from tests import city
+from tests.cluster import Remembers
+
+NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def cluster() -> Remembers:
+    return Remembers()
+
+
+@pytest.fixture
+def broker(tmp_path: Path, cluster: Remembers) -> Iterator[Broker]:
+    city.use_mapping(tmp_path)
+    city.put(city.county(tmp_path, "371502"), *(city.resident(n, NOW) for n in range(5)))
+    with city.city(tmp_path) as broker:
+        broker.__dict__["cluster"] = cluster
+        city.collect(broker)
+        yield broker
+
+
+def given(broker: Broker, name: str, items: str = "name") -> tuple[str, str]:
+    """A consumer with a user and a live share; its grant and its topic."""
+    one = city.grant(broker, name, items)
+    broker.credentials.rotate(name)
+    city.relay(broker)
+    assert one.share and broker.sharing.share(one.share.id).state == LIVE
+    return one.grant.id, one.share.topic
+
+
+def test_a_right_is_given_with_life_and_taken_before_the_topic_goes(
+    broker: Broker, cluster: Remembers
+) -> None:
+    one = city.grant(broker, "a", "name")
+    broker.credentials.rotate("a")
+    broker.life.advance()
+    assert cluster.held == {group_right("a")}
+    city.relay(broker)
+    assert one.share
+    assert cluster.held == {group_right("a")} | rights_to({("a", one.share.topic)})
+    there: list[bool] = []
+    take = cluster.take
+    topic = one.share.topic
+
+    def taken(rights: set[Right]) -> None:
+        there.append(topic in broker.log.topics())
+        take(rights)
+
+    cluster.take = taken  # type: ignore[method-assign,assignment]
+    broker.sharing.revoke(one.grant.id, "r")
+    broker.life.advance()
+    assert there[0] is True and topic not in broker.log.topics()
+    assert cluster.held == {group_right("a")}
+
+
+def test_what_ends_is_taken_before_anything_is_given(broker: Broker, cluster: Remembers) -> None:
+    first, _ = given(broker, "a")
+    one = city.grant(broker, "b", "sex")
+    broker.credentials.rotate("b")
+    assert one.share
+    broker.sharing.revoke(first, "r")
+    cluster.calls.clear()
+    city.relay(broker)
+    assert cluster.calls.index("take") < cluster.calls.index("give")
+
+
+def test_who_has_no_user_of_ours_gets_no_right(broker: Broker, cluster: Remembers) -> None:
+    cluster.passwords["a"] = "the city's own"
+    one = city.grant(broker, "a", "name")
+    city.relay(broker)
+    assert one.share and cluster.held == set()
+    with pytest.raises(GrantError, match="already"):
+        broker.credentials.rotate("a")
+    assert cluster.passwords == {"a": "the city's own"}
+
+
+def test_a_share_is_closed_once_every_broker_confirms(
+    broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.sharing.reading.PATIENCE", 0.05)
+    grant, topic = given(broker, "a")
+    share = topic.rpartition(".")[2]
+    cluster.deaf = ["broker 2"]
+    broker.sharing.revoke(grant, "r")
+    assert broker.life.advance(fresh=False) == []
+    assert broker.life.unconfirmed == ["broker 2"]
+    assert broker.sharing.share(share).state == CLOSING and topic not in broker.log.topics()
+    with city.city(broker.settings.state) as other:  # another process asks again
+        other.__dict__["cluster"] = cluster
+        assert other.life.advance() == [] and other.life.unconfirmed == ["broker 2"]
+        cluster.deaf = []
+        assert other.life.advance(fresh=False) == [share]
+        assert other.sharing.share(share).state == CLOSED
+
+
+def test_nobody_gives_back_what_an_emergency_took(broker: Broker, cluster: Remembers) -> None:
+    grant, topic = given(broker, "a")
+    _, other = given(broker, "b", "sex")
+    with pytest.raises(GrantError, match="knows no grant"):
+        broker.emergency.end(grant, "r")
+    broker.controller_role().look()
+    with pytest.raises(GrantError, match="reason"):
+        broker.emergency.end(grant, " ")
+    for _ in range(2):  # ordered twice
+        broker.emergency.end(grant, "r")
+    assert cluster.held == {group_right("a"), group_right("b")} | rights_to({("b", other)})
+    broker.reading.settle()
+    assert rights_to({("a", topic)}).isdisjoint(cluster.held)
+    broker.controller_role().look()
+    assert broker.sharing.grant(grant).state == "TERMINATED"
+    assert not broker.emergency.pending() and topic not in broker.log.topics()
+
+
+def test_the_last_day_takes_a_right_without_the_store(broker: Broker, cluster: Remembers) -> None:
+    one = city.grant(broker, "a", "name", valid_until=str(broker.today))
+    broker.credentials.rotate("a")
+    _, topic = given(broker, "b")
+    broker.controller_role().look()
+    tomorrow = broker.today + timedelta(days=1)
+    assert one.share and one.share.topic == topic
+    assert broker.emergency.end_overdue(tomorrow) == []
+    assert cluster.held == {group_right("a"), group_right("b")} | rights_to({("b", topic)})
+
+
+def test_a_policy_that_cannot_be_loaded_gives_nothing_and_keeps_what_stands(
+    broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, stays = given(broker, "a")
+    ends, _ = given(broker, "b", "sex")
+    _, lost = given(broker, "c", "birth_date")
+    cluster.take(rights_to({("c", lost)}))
+
+    def unreadable(*_: object) -> None:
+        raise PolicyError("it does not load")
+
+    for name in ("active", "active_in"):
+        monkeypatch.setattr(broker.sharing._versions, name, unreadable)
+    broker.sharing.revoke(ends, "r")
+    broker.reading.settle()
+    assert {one.name for one in cluster.held if one.kind == "topic"} == {stays}
+
+
+STRAYS = [
+    (Right("z", "read", "topic", "shared.ga.x.s1"), True),
+    (Right("z", "read", "topic", "shared.", prefixed=True), True),
+    (Right("z", "read", "topic", "sha", prefixed=True), False),
+    (Right("z", "read", "topic", "*"), False),
+    (Right("z", "read", "topic", "collected.ga.x"), False),
+    (Right("z", "read", "topic", "membership.ga.x"), False),
+    (Right("z", "read", "group", "shuqiao.relay"), False),
+    (Right("z", "read", "group", "a.app"), False),
+    (Right("z", "write", "transactional_id", "shuqiao.", prefixed=True), False),
+    (Right("z", "alter", "cluster", "kafka-cluster"), False),
+    (Right("a", "write", "topic", "theirs"), False),
+]
+
+
+@pytest.mark.parametrize(("stray", "taken"), STRAYS)
+def test_what_nobody_granted_is_told_once(
+    broker: Broker, cluster: Remembers, stray: Right, taken: bool
+) -> None:
+    given(broker, "a")
+    cluster.give([stray])
+    for _ in range(2):
+        broker.reading.settle()
+    said = broker.settings.events_path.read_text()
+    assert said.count('"StrayRight"') == 1 and f'"taken": {str(taken).lower()}' in said
+    assert (stray not in cluster.held) is taken
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        Right("z", "read", "topic", "theirs"),
+        Right("z", "read", "topic", "shape", prefixed=True),
+        Right("z", "read", "group", "b.", prefixed=True),
+        Right("z", "describe", "cluster", "kafka-cluster"),
+    ],
+)
+def test_what_is_not_about_ours_is_left_alone(
+    broker: Broker, cluster: Remembers, theirs: Right
+) -> None:
+    given(broker, "a")
+    cluster.give([theirs])
+    broker.reading.settle()
+    assert '"StrayRight"' not in broker.settings.events_path.read_text()
+    assert theirs in cluster.held
+
+
+def test_an_ordinary_end_is_no_stray_right(broker: Broker, cluster: Remembers) -> None:
+    grant, _ = given(broker, "a")
+    broker.sharing.revoke(grant, "r")
+    broker.life.advance()
+    assert '"StrayRight"' not in broker.settings.events_path.read_text()
