@@ -8,10 +8,12 @@ from broker.bootstrap import opened
 from broker.cli.changes import ask, change_document, show_changes
 from broker.cli.clock import city_time
 from broker.cli.output import OUTPUT
+from broker.cli.snippet import snippet
 from broker.model import Level
 from broker.sharing.foresight import check_tier
 
 app = typer.Typer(no_args_is_help=True)
+app.command("snippet")(snippet)
 key = typer.Typer(no_args_is_help=True)
 app.add_typer(key, name="key", help="API keys: how an application says over HTTP who it is")
 credentials = typer.Typer(no_args_is_help=True)

@@ -37,20 +37,21 @@ def missing() -> str:
     return f"{' and '.join(names)} not found: install Java 17 and Maven" if names else ""
 
 
-def fetch_libraries() -> Path:
-    """The folder of Kafka's own jars, brought by Maven the first time."""
-    if LIBRARIES.with_name("complete").exists():
-        return LIBRARIES
+def fetch_libraries(pom: Path = POM, libraries: Path | None = None) -> Path:
+    """The folder of the jars that a pom names (Kafka's own), brought by Maven the first time."""
+    libraries = libraries or LIBRARIES
+    if libraries.with_name("complete").exists():
+        return libraries
     if lacking := missing():
         raise NoKafka(lacking)
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={LIBRARIES}"]
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
     done = subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(POM), *goal], capture_output=True, text=True, check=False
+        ["mvn", "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise NoKafka(f"Maven could not bring Kafka's jars: {done.stdout[-500:]}")
-    LIBRARIES.with_name("complete").touch()
-    return LIBRARIES
+        raise NoKafka(f"Maven could not bring the jars: {done.stdout[-500:]}")
+    libraries.with_name("complete").touch()
+    return libraries
 
 
 class Cluster:

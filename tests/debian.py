@@ -1,0 +1,28 @@
+"""Programs of Debian's that tests need: installed where that can be done, else a reason to skip.
+
+Law: what is missing is said; where services are required it fails.
+"""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+REQUIRED = bool(os.environ.get("SHUQIAO_REQUIRE_SERVICES"))
+
+
+def needs(program: str, package: str = "") -> str:
+    """Where the program is; skips the test where it cannot be had."""
+    package = package or program
+    if found := shutil.which(program):
+        return found
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
+            subprocess.run(
+                ["apt-get", "-q", *words], capture_output=True, check=False, timeout=300,
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            )  # fmt: skip
+    if found := shutil.which(program):
+        return found
+    (pytest.fail if REQUIRED else pytest.skip)(f"{program} not found: install {package}")
