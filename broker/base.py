@@ -97,7 +97,7 @@ class Base:
     @cached_property
     def store(self) -> Store:
         """The control store, at its newest form."""
-        return open_store(self.settings.store_url)
+        return open_store(self.settings.store_url, self.settings.store_password_file)
 
     @cached_property
     def registry(self) -> Registry:

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     store: str = Field(
         "", description="SQLAlchemy address of the control store; a file in the state folder"
     )
+    store_password_file: Path | None = Field(None, description="file that holds its password")
     timezone: str = Field("Asia/Shanghai", description="the city's time zone")
     settle_seconds: int = Field(
         5, ge=0, description="rows changed later than this before now wait for the next run"

@@ -5,6 +5,7 @@ import os
 from hypothesis import Phase, settings
 
 from tests.kafka import kafka, on_kafka  # noqa: F401  fixtures
+from tests.postgres import on_postgres, postgres  # noqa: F401  fixtures
 
 # A planted fault is to be found, not explained: looking for the smallest example takes minutes.
 settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))

@@ -14,6 +14,7 @@ from broker.cli.shapes import shape
 from broker.cli.up import run as follow_role
 from broker.cli.up import told
 from broker.errors import MappingError, SourceError
+from broker.roles import Role
 from connectors.convert import Converter
 from connectors.mapping import Mapping
 from connectors.runner import Report
@@ -35,11 +36,10 @@ def run(
     ] = None,
 ) -> None:
     """Collect everything that is new from the sources."""
+    if follow:
+        follow_role(lambda broker: [_role(broker, dataset)])
+        return
     with opened() as broker:
-        if follow:
-            tell = told("connect", broker.settings.zone)
-            follow_role(broker, [broker.connect_role(tell, dataset)])
-            return
         done = collect(broker, dataset, again, allow or ())
     failed = [report for reports in done.values() for report in reports if report.error]
     if OUTPUT.as_json:
@@ -116,6 +116,11 @@ def preview(
             return
         for row in shown:
             _show(row, converter, items)
+
+
+def _role(broker: Broker, dataset: str) -> Role:
+    """The connectors as a role, which says what goes wrong."""
+    return broker.connect_role(told("connect", broker.settings.zone), dataset)
 
 
 def collect(

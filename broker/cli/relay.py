@@ -18,10 +18,10 @@ def relay(
     follow: bool = typer.Option(False, "--follow", help="go on until stopped"),
 ) -> None:
     """Bring every share up to the end of its collected topic; --follow goes on from there."""
+    if follow:
+        run(lambda broker: [broker.relay_role()])
+        return
     with opened() as broker:
-        if follow:
-            run(broker, [broker.relay_role()])
-            return
         done = relay_all(broker)
     if OUTPUT.as_json:
         OUTPUT.document(

@@ -1,5 +1,6 @@
 """`shuqiao up`, `serve` and `controller`: roles that go on until they are stopped."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
@@ -7,36 +8,41 @@ from datetime import tzinfo
 from broker.bootstrap import Broker, opened
 from broker.cli.clock import city_clock
 from broker.cli.output import OUTPUT
+from broker.errors import LogError, StoreError
 from broker.roles import Role, run_roles, stop_on_signals
 from broker.web.role import ServeRole
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries to begin, growing."""
 
 _FORGOTTEN = 180.0
 """Seconds without a trouble after which it is a new one; a role's longest pause is shorter."""
 
 
+Make = Callable[[Broker], Sequence[Role]]
+"""Makes the roles of a process."""
+
+
 def up() -> None:
     """Run connectors, relay, controller and HTTP in this process, until Ctrl-C or SIGTERM."""
-    with opened() as broker:
-        http = _http(broker)
-        roles: list[Role] = [
+    run(
+        lambda broker: [
             broker.connect_role(told("connect", broker.settings.zone)),
             broker.relay_role(),
             broker.controller_role(),
-            http,
+            _http(broker),
         ]
-        run(broker, roles)
+    )
 
 
 def serve() -> None:
     """Serve consumers over HTTP: their shares, records, snapshots, events and schemas."""
-    with opened() as broker:
-        run(broker, [_http(broker)])
+    run(lambda broker: [_http(broker)])
 
 
 def controller() -> None:
     """Run the controller: expiry, closing, the yearly pass; a second one stands by."""
-    with opened() as broker:
-        run(broker, [broker.controller_role()])
+    run(lambda broker: [broker.controller_role()])
 
 
 def _http(broker: Broker) -> ServeRole:
@@ -52,9 +58,26 @@ def _reached(url: str) -> None:
     OUTPUT.say(f"HTTP：{url}/v1/shares", f"HTTP: {url}/v1/shares", sign="✓")
 
 
-def run(broker: Broker, roles: Sequence[Role]) -> None:
-    """Run roles until a signal asks to stop."""
-    stop = stop_on_signals()
+def run(make: Make) -> None:
+    """Make roles and run them until a signal asks to stop. A cluster or a database server that
+    is away at the start is waited for."""
+    stop, pause = stop_on_signals(), _FIRST_PAUSE
+    while not stop.is_set():
+        with opened() as broker:
+            try:
+                roles = make(broker)
+            except (LogError, StoreError) as error:
+                if not (broker.settings.kafka_servers or broker.settings.store):
+                    raise
+                told("start", broker.settings.zone)(f"{error}; {pause:.0f} s")
+            else:
+                _run(broker, roles, stop)
+                return
+        stop.wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _run(broker: Broker, roles: Sequence[Role], stop: threading.Event) -> None:
     names = ", ".join(role.name for role in roles)
     OUTPUT.say(f"已启动：{names}（Ctrl-C 结束）", f"running: {names} (Ctrl-C ends it)", sign="✓")
     say = {role.name: told(role.name, broker.settings.zone) for role in roles}

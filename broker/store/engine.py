@@ -4,32 +4,24 @@ Law: migrations run inside one write transaction, so of several starting process
 migrates and the others wait. The text of a database error never leaves this module.
 """
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from broker.errors import StoreError
 from broker.private_file import make_private
 from broker.sqlite_options import STORE, not_given
+from broker.store import postgresql, sqlite
 from broker.unmoved import Unmoved
 
 HEAD = "0005"
 """The newest migration."""
-
-_WRITING = "shuqiao_writing"
-"""The option of a connection that writes: until when it waits for its lock."""
-
-_POLL = 0.001
-"""Seconds between two tries for SQLite's write lock. SQLite itself tries ten times a second,
-and is starved where many write: what leaves over HTTP is recorded batch by batch."""
 
 
 class Store:
@@ -40,8 +32,11 @@ class Store:
         self._engine = engine
         self._file = file
         self._place = engine.url.database or engine.dialect.name
+        if engine.url.host:
+            self._place = f"{engine.url.host}/{self._place}"
+        self._in_file = engine.dialect.name == "sqlite"
         # in one process one writes after the other anyhow: the others wait without trying
-        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._turn = threading.Lock() if self._in_file else None
 
     def __repr__(self) -> str:
         return f"Store({self._engine.dialect.name})"
@@ -49,15 +44,20 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one state."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._translated(), self._engine.connect() as connection:
+            if not self._in_file:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection whose changes land together at the end, or not at all."""
         with self._its_turn() as until, self._translated(), self._engine.connect() as connection:
-            marked = connection.execution_options(**{_WRITING: until})
+            marked = connection.execution_options(**{sqlite.WRITING: until})
             with marked.begin():
+                if not self._in_file:
+                    postgresql.take_turn(marked)
                 yield marked
 
     @contextmanager
@@ -96,6 +96,11 @@ class Store:
             mend="check that the database runs, has room, and that its address is right",
         )
 
+    @property
+    def place(self) -> str:
+        """Where it is, without a secret."""
+        return self._place
+
     def faults(self) -> list[str]:
         """What was asked of SQLite and is not so, in words."""
         if self._turn is None:
@@ -115,21 +120,23 @@ class Store:
         self._engine.dispose()
 
 
-def open_store(url: str) -> Store:
-    """The store at an SQLAlchemy address, migrated."""
+def open_store(url: str, password_file: Path | None = None) -> Store:
+    """The store at an SQLAlchemy address, migrated; the file holds its password."""
     try:
-        address = make_url(url)
+        address, options = make_url(url), {}
+        if address.get_backend_name() == "postgresql":
+            address, options = postgresql.address_of(address, password_file), postgresql.OPTIONS
         file = _file(address)
-        engine = create_engine(address)
+        engine = create_engine(address, **options)
     except (ArgumentError, NoSuchModuleError, ImportError):
         raise StoreError(
             "the address of the control store cannot be used",
             where="setting store",
-            mend="e.g. sqlite:///store.db",
+            mend="e.g. sqlite:///store.db, postgresql://shuqiao@localhost/shuqiao",
         ) from None
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _on_connect)
-        event.listen(engine, "begin", _on_begin)
+        event.listen(engine, "connect", sqlite.on_connect)
+        event.listen(engine, "begin", sqlite.on_begin)
     store = Store(engine, file)
     migrate(store)
     return store
@@ -145,7 +152,7 @@ def migrate(store: Store) -> None:
 
     with store.writing() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(7310001)"))
+            postgresql.must_be_utf8(connection)
         if _version(connection) != HEAD:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -166,32 +173,3 @@ def _file(address: URL) -> Unmoved | None:
         return None
     make_private(path, StoreError, "the store's file")
     return Unmoved(path)
-
-
-def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say, see `_on_begin`
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA busy_timeout=30000")
-
-
-def _on_begin(connection: Connection) -> None:
-    until = connection.get_execution_options().get(_WRITING)
-    if until is None:
-        connection.exec_driver_sql("BEGIN")
-        return
-    patience = int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
-    connection.exec_driver_sql("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                return
-            except OperationalError as error:
-                code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-                if code != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-            time.sleep(_POLL)
-    finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience}")

@@ -33,13 +33,13 @@ EVENING = datetime(2026, 6, 1, 23, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Milliseconds for which connections made from now on wait for another's lock."""
-    connect, patience = engine._on_connect, [500]
+    connect, patience = engine.sqlite.on_connect, [500]
 
     def connected(connection: Any, record: Any) -> None:
         connect(connection, record)
         connection.execute(f"PRAGMA busy_timeout={patience[0]}")
 
-    monkeypatch.setattr(engine, "_on_connect", connected)
+    monkeypatch.setattr(engine.sqlite, "on_connect", connected)
     return patience
 
 

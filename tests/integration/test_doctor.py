@@ -141,13 +141,13 @@ def test_what_the_store_was_not_given_is_found(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(tmp_path)
-    connect = engine._on_connect
+    connect = engine.sqlite.on_connect
 
     def connected(connection: sqlite3.Connection, record: object) -> None:
         connect(connection, record)
         connection.execute(f"PRAGMA {name}=OFF")
 
-    monkeypatch.setattr(engine, "_on_connect", connected)
+    monkeypatch.setattr(engine.sqlite, "on_connect", connected)
     (found,) = wrong(tmp_path)
     assert found.check == "store" and f"{name} is 0, not " in found.found and found.mend
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_not_in_wal_mode_is_found(
 ) -> None:
     made(tmp_path)
     monkeypatch.setattr("broker.log.sqlite_file._to_wal", lambda db: None)
-    monkeypatch.setattr(engine, "_on_connect", lambda connection, record: None)
+    monkeypatch.setattr(engine.sqlite, "on_connect", lambda connection, record: None)
     for name in ("log.db", "store.db"):
         with sqlite3.connect(tmp_path / name) as db:
             assert db.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)

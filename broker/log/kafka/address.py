@@ -6,10 +6,10 @@ Law: what is not on loopback is reached encrypted or not at all.
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from broker.address import is_loopback
 from broker.errors import SettingsError
 
 DELIVERY_SECONDS = 5
@@ -40,7 +40,7 @@ class Address:
         if self.authority is not None:
             return
         hosts = [one.rpartition(":")[0].strip("[] ") for one in self.servers.split(",")]
-        if far := [host for host in hosts if not _is_loopback(host)]:
+        if far := [host for host in hosts if not is_loopback(host)]:
             raise SettingsError(
                 f"{far[0]} would be reached in plain text",
                 where="setting kafka_servers",
@@ -96,10 +96,3 @@ class Address:
     def _protocol(self) -> str:
         kind = "SSL" if self.authority is not None else "PLAINTEXT"
         return f"SASL_{kind}" if self.user else kind
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
