@@ -25,4 +25,10 @@ def needs(program: str, package: str = "") -> str:
             )  # fmt: skip
     if found := shutil.which(program):
         return found
-    (pytest.fail if REQUIRED else pytest.skip)(f"{program} not found: install {package}")
+    lacking(f"{program} not found: install {package}")
+    return ""
+
+
+def lacking(reason: str) -> None:
+    """Skip, or fail where services are required."""
+    (pytest.fail if REQUIRED else pytest.skip)(reason)

@@ -66,7 +66,7 @@ def _show_password(consumer: str, password: str) -> None:
         f"the password of the Kafka user {consumer} (shown this once: keep it safe):",
         sign="✓",
     )
-    print(password)
+    OUTPUT.say(password, password)
 
 
 @app.command()

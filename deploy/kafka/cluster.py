@@ -40,10 +40,11 @@ def missing() -> str:
 def fetch_libraries(pom: Path = POM, libraries: Path | None = None) -> Path:
     """The folder of the jars that a pom names (Kafka's own), brought by Maven the first time."""
     libraries = libraries or LIBRARIES
-    if libraries.with_name("complete").exists():
-        return libraries
-    if lacking := missing():
+    complete = libraries.with_name("complete").exists()
+    if (lacking := missing()) and not (complete and shutil.which("java")):
         raise NoKafka(lacking)
+    if complete:
+        return libraries
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
     done = subprocess.run(
         ["mvn", "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False

@@ -74,6 +74,8 @@ class Node:
             "allow.everyone.if.no.acl.found": "false",
             "connections.max.reauth.ms": 60_000,
             "auto.create.topics.enable": "false",
+            # a deleted topic's files go at once, not after a minute
+            "log.segment.delete.delay.ms": 1_000,
             "log.dirs": self.folder / "data",
             "default.replication.factor": copies,
             "min.insync.replicas": min(2, copies),

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.kafka import cluster as clusters
+from deploy.kafka.cluster import Cluster
+from deploy.postgres.server import Server
+from tests import kafka
 from tests.city import ROOT
 from tests.faults.test_processes import process, until
 
@@ -20,12 +24,12 @@ ITEMS = {
 }
 
 
-def demo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def demo(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "broker.cli.main", "demo", "--once", "--people", "300",
          "--state", str(folder / "demo"), *words],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
-        env={**os.environ, "COLUMNS": "200", "TZ": "Etc/GMT+12"},  # far from the city's zone
+        env={**os.environ, "COLUMNS": "200", "TZ": "Etc/GMT+12", **more},  # far from the city's
     )  # fmt: skip
 
 
@@ -61,6 +65,32 @@ def test_it_speaks_and_twice_is_no_trouble(
         assert result.returncode == 0, result.stderr[-2000:]
     for word in words:
         assert word in result.stdout
+
+
+def test_on_kafka_and_postgresql_it_is_the_same(tmp_path: Path, postgres: Server) -> None:
+    """They are started with it and end with it; what is shown is what is shown without them."""
+    if lacking := clusters.missing():
+        kafka.lacking(lacking)
+    found = []
+    for words in ((), ("--engine", "kafka")):
+        result = demo(tmp_path, "--json", *words)
+        assert result.returncode == 0, result.stderr[-2000:]
+        found.append(json.loads(result.stdout))
+    for one in found:
+        del one["seconds"]
+        for share in one["shares"]:
+            share["topic"] = share["topic"].rpartition(".")[0]
+    assert found[0] == found[1]
+    state = tmp_path / "demo"
+    assert not (state / "log.db").exists() and not (state / "store.db").exists()
+    (node,) = Cluster(state / "engine" / "kafka").nodes
+    assert not Cluster(state / "engine" / "kafka").pid(node)
+
+
+def test_where_kafka_cannot_be_had_it_says_so(tmp_path: Path) -> None:
+    result = demo(tmp_path, "--engine", "kafka", PATH=str(tmp_path))
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "java" in result.stdout + result.stderr or "Java" in result.stdout + result.stderr
 
 
 def test_it_empties_no_folder_but_its_own(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from broker.errors import SettingsError, StoreError
 from broker.sharing.share import CLOSED, LIVE
 from broker.store import postgresql
 from broker.store.engine import open_store
+from deploy.postgres.server import Server
 from tests import city
 from tests.faults.test_processes import NOW, ended, people, process, state, until
 from tests.laws import test_life_model as life
-from tests.postgres import Server
 from tests.serving import served
 
 Put = Callable[[], str]
@@ -116,7 +116,7 @@ def test_while_it_is_away_nothing_leaves_and_then_everything_goes_on(
                 assert time.monotonic() - at < 10
                 with pytest.raises(StoreError) as refused:
                     web.broker.sharing.revoke(one.grant.id, "r")
-                assert postgres.password not in str(refused.value)
+                assert postgres.password_file.read_text() not in str(refused.value)
                 time.sleep(6)  # it has begun, or is about to
                 assert up.poll() is None, "it waits"
             finally:

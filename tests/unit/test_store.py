@@ -17,7 +17,8 @@ from broker.store import engine
 from broker.store.engine import Store, open_store
 from broker.store.revision import count_up, current
 from broker.store.tables import metadata, revision
-from tests.postgres import Server
+from deploy.postgres.server import Server
+from tests.postgres import database
 
 ONE = {"type": "record", "name": "a", "fields": [{"name": "x", "type": "int"}]}
 TWO = {"type": "record", "name": "b", "fields": []}
@@ -32,7 +33,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     if request.param == "sqlite":
         return lambda: open_store(f"sqlite:///{tmp_path / 'store.db'}")
     server: Server = request.getfixturevalue("postgres")
-    url = server.database()
+    url = database(server)
     return lambda: open_store(url, server.password_file)
 
 

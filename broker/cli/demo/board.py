@@ -117,7 +117,10 @@ def places(broker: Broker, dataset: str) -> list[tuple[int, int]]:
     for partition in range(known.partitions):
         at = judged(broker.log, dataset, partition)
         place = at.common.offset if at else 0
-        found.append((max(broker.log.end(known.collected_topic, partition), place), place))
+        end = broker.log.end(known.collected_topic, partition)
+        if end > place and not broker.log.keys(known.collected_topic, partition, place, 1):
+            end = place  # what stands there are the log's own marks
+        found.append((max(end, place), place))
     return found
 
 

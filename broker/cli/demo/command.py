@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
 from broker.cli.connect import collect, show_reports
+from broker.cli.demo.engine import ENGINE, EngineName, engine
 from broker.cli.demo.live import go_on
 from broker.cli.demo.residents import live_keys, show, views
 from broker.cli.demo.script import NEIGHBOUR, NEIGHBOURS, commands, relaxes
@@ -45,6 +46,9 @@ def demo(
         float, typer.Option(min=0, max=0.05, help="share of rows spoilt in each way")
     ] = 0.001,
     state: Annotated[Path, typer.Option(help="the demo's own folder")] = Path(".state/demo"),
+    on: Annotated[
+        EngineName, typer.Option("--engine", help="files, or a Kafka and a PostgreSQL of its own")
+    ] = EngineName.EMBEDDED,
     lang: Annotated[str, typer.Option(help="zh | en")] = "",
     json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -58,6 +62,7 @@ def demo(
     presence = Presence(load_settings().holds_path)
     _empty(state, presence)
     ctx.with_resource(presence.among())
+    ctx.with_resource(engine(on, state / ENGINE))
     with opened() as broker:
         today = broker.today
         OUTPUT.head("一 三个部门，各有各的系统", "1  Three departments, each with its own system")
@@ -74,7 +79,7 @@ def demo(
         OUTPUT.head("四 逐项决定、脱敏、分发", "4  Decided item by item, masked, shared")
         show_progress(relay_all(broker))
         _residents(broker, people, seed, today)
-        _next(state, time.monotonic() - started)
+        _next(state, time.monotonic() - started, on, once)
         if as_json:
             OUTPUT.document(_document(broker, time.monotonic() - started))
     if once or as_json:
@@ -206,7 +211,15 @@ def _residents(broker: Broker, people: int, seed: int, today: date) -> None:
     )
 
 
-def _next(state: Path, seconds: float) -> None:
+def _next(state: Path, seconds: float, on: EngineName, once: bool) -> None:
+    if on is EngineName.KAFKA and once:
+        OUTPUT.head(f"用时 {seconds:.1f} 秒", f"{seconds:.1f} s")
+        OUTPUT.say(
+            "  Kafka 和 PostgreSQL 随演示结束；不加 --once 则一直运行，可在另一个终端用各命令",
+            "  Kafka and PostgreSQL end with the demo; without --once they go on, and every "
+            "command can be used in another terminal",
+        )
+        return
     OUTPUT.head(f"用时 {seconds:.1f} 秒。接下来可以试", f"{seconds:.1f} s. What to try next")
     words = [
         ("./run share list", "谁能读哪个共享主题", "who may read which shared topic"),
@@ -224,6 +237,9 @@ def _next(state: Path, seconds: float) -> None:
         ("./run connect preview mz_dibao", "不看内容，只看形状", "shapes, not contents"),
         ("./run catalog show wj.vaccination", "数据项的级别和种类", "levels and kinds"),
     ]
+    if on is EngineName.KAFKA:
+        line = f"  cat {state / ENGINE / 'shuqiao.yaml'} >> shuqiao.yaml"
+        OUTPUT.say(line, line)
     OUTPUT.say(f"  export SHUQIAO_STATE={state}", f"  export SHUQIAO_STATE={state}")
     for command, zh, en in words:
         OUTPUT.say(f"  {command:58} # {zh}", f"  {command:58} # {en}")

@@ -5,10 +5,12 @@ Law: that values are gone is looked for in the bytes of the log's files, not ask
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 from broker.cli.demo.board import newest
+from broker.cli.demo.engine import ENGINE, files_of
 from broker.cli.demo.script import GRANTS, NEIGHBOURS
 from broker.cli.demo.stage import Stage, say, sign_of, told
 from broker.cli.demo.tighten import loosen
@@ -47,7 +49,11 @@ def revoke(stage: Stage) -> None:
     status, page = stage.site.get(grant.consumer.id, path)
     cursor = f"&cursor={page['cursor']}" if status == 200 else ""
     needles = _values(stage, share)
-    before = _found(broker.settings.log_path, needles)
+
+    def files() -> Sequence[Path]:
+        return files_of(broker.settings.log_path, broker.settings.state / ENGINE)
+
+    before = _found(files(), needles)
     answers: dict[str, int] = {}
 
     def refused() -> bool:
@@ -58,7 +64,7 @@ def revoke(stage: Stage) -> None:
         return share.topic not in broker.log.topics()
 
     def wiped() -> bool:
-        return topic_gone() and not _found(broker.settings.log_path, needles)
+        return topic_gone() and not _found(files(), needles)
 
     reason = OUTPUT.text("演示：不再需要", "demo: no longer needed")
     OUTPUT.command(f'./run grant revoke {grant.id} --reason "{reason}"')
@@ -74,8 +80,9 @@ def revoke(stage: Stage) -> None:
             "closed": lambda: broker.sharing.share(share.id).state == CLOSED,
         },
     )
-    after = _found(broker.settings.log_path, needles)
+    after = _found(files(), needles)
     current, _ = stage.site.get(grant.consumer.id, path)
+    where = "log.db, log.db-wal" if broker.cluster is None else "Kafka: *.log"
     say(
         f"[1] 已撤销 {grant.consumer.id} 对 {grant.dataset} 的授权：读取权 {told(times, 'right')}"
         f"后消失；HTTP {told(times, 'http')}后回答 {answers['http']}（重新开始则 {current}）",
@@ -85,11 +92,12 @@ def revoke(stage: Stage) -> None:
         sign=sign_of("right" in times, "http" in times, current == 403),
     )
     say(
-        f"  主题 {told(times, 'topic')}后删除；log.db 和 log.db-wal 里抽查的 {len(needles)} 个值："
+        f"  主题 {told(times, 'topic')}后删除；日志的文件（{where}）里抽查的 {len(needles)} 个值："
         f"之前找到 {before} 个，{told(times, 'wiped')}后 {after} 个；{told(times, 'closed')}"
         "后记录密钥销毁、共享关闭",
         f"  its topic was deleted after {told(times, 'topic')}; of {len(needles)} of its values "
-        f"{before} stood in log.db and log.db-wal before, {after} after {told(times, 'wiped')}; "
+        f"{before} stood in the log's files ({where}) before, {after} after "
+        f"{told(times, 'wiped')}; "
         f"its key was destroyed and the share closed after {told(times, 'closed')}",
         sign=sign_of({"topic", "wiped", "closed"} <= times.keys(), not after),
     )
@@ -177,14 +185,16 @@ def _values(stage: Stage, share: Share) -> list[bytes]:
     return [value for value in found.values() if value][:_NEEDLES]
 
 
-def _found(file: Path, values: Sequence[bytes]) -> int:
+def _found(files: Sequence[Path], values: Sequence[bytes]) -> int:
     """How many of the values stand in the log's files."""
     seen: set[bytes] = set()
     overlap = max(map(len, values), default=1) - 1
-    for path in (file, file.with_name(f"{file.name}-wal")):
-        if not path.exists():
-            continue
-        with path.open("rb") as opened:  # read, not mapped: it may be truncated meanwhile
+    for path in files:
+        with ExitStack() as stack:
+            try:  # read, not mapped: it may be truncated meanwhile, or go
+                opened = stack.enter_context(path.open("rb"))
+            except FileNotFoundError:
+                continue
             tail = b""
             while chunk := opened.read(_CHUNK):
                 content = tail + chunk

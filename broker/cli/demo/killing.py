@@ -15,14 +15,15 @@ _BURST = 3
 
 def kill(stage: Stage) -> None:
     """Kill it in the middle of changes, and see the other go on."""
-    holder = working(stage)
-    if not holder:
+    at_work = working(stage)
+    if not at_work:
         say(
             "[4] 现在没有分发进程在工作：稍等再试",
             "[4] no relay is at work just now: try again in a moment",
             sign="○",
         )
         return
+    holder = at_work[0]
     broker, processes = stage.broker, stage.processes
     number = processes.ids()[holder]
     other = next(one for one in ("relay-1", "relay-2") if one != holder)
@@ -35,6 +36,8 @@ def kill(stage: Stage) -> None:
     processes.kill(holder)
 
     def taken_over() -> bool:
+        if broker.cluster is not None:  # the group gives its partitions to those that are left
+            return relayed()
         standing = {one for one in processes.ids().values() if one} - {number}
         return all(hold.last() in standing for hold in holds)
 
@@ -43,9 +46,9 @@ def kill(stage: Stage) -> None:
 
     times = stage.clock(started, {"taken": taken_over, "relayed": relayed})
     say(
-        f"[4] {holder}（{number}）被 kill -9；{told(times, 'taken')}后 {working(stage) or other} "
+        f"[4] {holder}（{number}）被 kill -9；{told(times, 'taken')}后 {other} "
         f"接手全部数据集；{told(times, 'relayed')}后，其间的变化都到了共享",
-        f"[4] {holder} ({number}) was killed; {working(stage) or other} had every dataset after "
+        f"[4] {holder} ({number}) was killed; {other} had every dataset after "
         f"{told(times, 'taken')}; what changed meanwhile was in the shares after "
         f"{told(times, 'relayed')}",
         sign=sign_of(len(times) == 2),
@@ -60,13 +63,16 @@ def kill(stage: Stage) -> None:
     )
 
 
-def working(stage: Stage) -> str:
-    """The name of the relay that has the most datasets; empty where none has one."""
+def working(stage: Stage) -> list[str]:
+    """The names of the relays at work, who has the most datasets first. On a cluster all are:
+    they share the partitions."""
     broker, ids = stage.broker, stage.processes.ids()
     names = {number: name for name, number in ids.items() if number and name.startswith("relay")}
+    if broker.cluster is not None:
+        return list(names.values())
     last = [broker.hold(f"relay.{name}").last() for name in broker.catalog.datasets]
     held = [names[one] for one in last if one in names]
-    return max(set(held), key=held.count) if held else ""
+    return sorted(set(held), key=held.count, reverse=True)
 
 
 def _collected(stage: Stage) -> int:

@@ -6,7 +6,7 @@ Without a terminal it is lines: one a happening, and the sums now and then.
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
@@ -46,14 +46,14 @@ _KINDS = {
 
 @dataclass
 class Screen:
-    """Shows what it is given. `processes` gives process ids by name, `working` the relay that
-    has the work, `county` a county's name."""
+    """Shows what it is given. `processes` gives process ids by name, `working` the relays that
+    have the work, `county` a county's name."""
 
     broker: Broker
     menu: Menu
     url: str
     processes: Callable[[], Mapping[str, int]]
-    working: Callable[[], str]
+    working: Callable[[], Sequence[str]]
     county: Callable[[str], str]
     _live: Live | None = None
     _newest: deque[str] = field(default_factory=lambda: deque(maxlen=_HAPPENINGS))
@@ -165,7 +165,7 @@ class Screen:
         found = Text(no_wrap=True, overflow="ellipsis")
         for name, number in self.processes().items():
             found.append("●" if number else "○", "green" if number else "red")
-            found.append(name, "bold reverse" if name == working else "")
+            found.append(name, "bold reverse" if name in working else "")
             found.append(f" {number or '–'} ", "dim")
         return found
 
