@@ -12,6 +12,8 @@ from pathlib import Path
 
 from broker.controller import Controller
 from broker.policy.model import Policy
+from broker.relay.display import Display
+from broker.relay.lag import LagCollector
 from broker.relay.reconcile import Reconciler
 from broker.relay.role import RelayRole
 from broker.relay.worker import Relay
@@ -171,6 +173,7 @@ class Broker(Sources):
             today=lambda: self.today,
             ends=self.ends,
             emergency=self.emergency,
+            display=Display(self.log, list(self.catalog.datasets.values()), self.sharing.shares),
             emit=self.telemetry.emit,
         )
 
@@ -198,7 +201,10 @@ class Broker(Sources):
 
     def serve_role(self, tell: Callable[[str], None]) -> ServeRole:
         """HTTP as a role; `tell` hears where it can be reached."""
-        return ServeRole(self.address, self._serving, self.telemetry.registry, self.hold, tell)
+        registry = self.telemetry.registry
+        datasets = list(self.catalog.datasets.values())
+        registry.register(LagCollector(lambda: self.log, datasets, lambda: self.sharing.shares()))
+        return ServeRole(self.address, self._serving, registry, self.hold, tell)
 
     def _serving(self) -> Serving:
         rights = Rights(self.sharing, self.api_keys, self.catalog)

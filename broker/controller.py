@@ -13,6 +13,7 @@ from datetime import date
 
 from broker.errors import CatalogError, PolicyError, StoreError, UnknownTopic
 from broker.log.interface import Log
+from broker.relay.display import Display
 from broker.relay.position import judged
 from broker.relay.yearly import order_year
 from broker.sharing.emergency import Emergency
@@ -49,6 +50,7 @@ class Controller:
         today: Callable[[], date],
         ends: Ends,
         emergency: Emergency,
+        display: Display,
         emit: Callable[[Event], None],
     ) -> None:
         self._sharing = sharing
@@ -59,6 +61,7 @@ class Controller:
         self._today = today
         self._ends = ends
         self._emergency = emergency
+        self._display = display
         self._emit = emit
         self._compacted: dict[tuple[str, int], int] = {}
 
@@ -70,6 +73,7 @@ class Controller:
             try:
                 if self._lease.held():
                     done = self.look(done)
+                    self._display.step()
                     if time.monotonic() >= compact_at:
                         self.compact(stop)
                         compact_at = time.monotonic() + COMPACTION

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from broker.errors import PositionMoved, UnknownTopic
+from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
+from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
 from broker.log.interface import DAMAGED, Append, Batch, Stored, TableWrite
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
@@ -37,6 +38,7 @@ class EmbeddedLog:
         self._path = path
         self._lock = threading.RLock()
         self._tables: dict[str, int] = {}
+        self._counts = Counts()
         self._watch = Watch(self._state)
         self._db, self._unmoved = open_file(path)
 
@@ -139,6 +141,17 @@ class EmbeddedLog:
 
     def commit(self, batch: Batch) -> None:
         """See `Log`."""
+        try:
+            self._commit(batch)
+        except PositionMoved:
+            self._counts.one(FENCED)
+            raise
+        except LogError:
+            self._counts.one(ABORTED)
+            raise
+        self._counts.one(COMMITTED)
+
+    def _commit(self, batch: Batch) -> None:
         with self._writing() as db:
             for move in batch.positions:
                 row = db.execute("SELECT value FROM position WHERE name=?", (move.name,)).fetchone()
@@ -313,6 +326,13 @@ class EmbeddedLog:
                 return None
             self._tables[name] = row[0]
         return self._tables[name]
+
+    def show(self, reached: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
+        """See `Log`: there are no other tools."""
+
+    def counts(self) -> Mapping[str, int]:
+        """See `Log`."""
+        return self._counts.all()
 
     def faults(self) -> list[str]:
         """See `Log`: SQLite's own check; its words name pages, never contents."""

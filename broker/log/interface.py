@@ -139,6 +139,14 @@ class Log(Protocol):
     ) -> Sequence[tuple[bytes, bytes]]:
         """Entries with key > `after`, in key order, at most `limit`."""
 
+    def show(self, reached: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
+        """Show, to the engine's own tools, up to which offset of which partitions each of these
+        names has come; a name with none is shown no more. For display alone."""
+
+    def counts(self) -> Mapping[str, int]:
+        """How often, since it was opened, transactions were committed, aborted or fenced, and
+        partitions given out anew."""
+
     def faults(self) -> list[str]:
         """What is wrong with the log's own storage, in words; may take long."""
 

@@ -79,6 +79,11 @@ def share_positions(share: str) -> str:
     return f"{SHARE_POSITIONS}{share}."
 
 
+def shown_as(share: str) -> str:
+    """The name under which the log's own tools are shown how far a share has come."""
+    return f"shuqiao.share.{share}"
+
+
 DOMAIN_MARKS = "domain."
 """What the names start with under which it is remembered that a domain has got its key."""
 

@@ -24,6 +24,7 @@ from broker.log.topics import (
     domain_mark,
     share_positions,
     shared_topic,
+    shown_as,
 )
 from broker.sharing.domains import stored_generations
 from broker.sharing.reading import Reading
@@ -146,6 +147,7 @@ class Life:
         self._keyring.destroy(*(f"share.{name}" for name, _, _ in closing))
         for name, _, _ in closing:
             self._log.forget(share_positions(name))
+        self._log.show({shown_as(name): {} for name, _, _ in closing})
         if self.unconfirmed:
             return []  # a broker may still let somebody in: tried again
         if not self._log.wiped(within):

@@ -2,6 +2,7 @@
 
 from tests.mutants.faults import Fault
 
+LAG = "tests/unit/test_lag.py"
 READING = "tests/unit/test_reading.py"
 MODEL = "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says"
 RIGHTS = "broker/sharing/reading.py"
@@ -83,5 +84,26 @@ CLUSTER = (
         "        ended = {one for one in held - wanted if reads_shared(one)}\n",
         "        ended = set[Right]()\n",
         "a right outlives its grant",
+    ),
+    Fault(
+        f"{LAG}::test_lag_is_what_is_waiting_and_nothing_once_it_is_relayed",
+        "broker/relay/lag.py",
+        '        found.append(place if own == JOINED else int.from_bytes(own or b"", "big"))\n',
+        "        found.append(place)\n",
+        "a share that is still catching up counts as caught up",
+    ),
+    Fault(
+        f"{LAG}::test_where_the_log_does_not_answer_that_is_said",
+        "broker/relay/lag.py",
+        "            reached.add_metric((), 0)\n",
+        "            reached.add_metric((), 1)\n",
+        "a log that does not answer counts as reached",
+    ),
+    Fault(
+        "tests/unit/test_health.py::test_a_part_that_does_not_answer_is_not_waited_for",
+        "broker/web/health.py",
+        "asked.wait(PATIENCE)",
+        "asked.wait()",
+        "who asks whether the process is ready waits as long as what hangs",
     ),
 )

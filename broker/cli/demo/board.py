@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from broker.bootstrap import Broker
 from broker.errors import UnknownTopic
 from broker.log.reading import records
-from broker.log.topics import share_positions
-from broker.relay.position import judged
+from broker.model import Dataset
+from broker.relay.lag import common_places, share_places, waiting
 from broker.sharing.grants import ACTIVE, Stored
-from broker.sharing.share import JOINED, LIVE, OPENING
+from broker.sharing.share import LIVE, OPENING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,9 @@ class Board:
         datasets = self._broker.catalog.datasets.values()
         self._tallies = {name: one for name, one in self._tallies.items() if name in topics}
         collected = {one.id: self._count(one.collected_topic) for one in datasets}
-        ends = {one.id: places(self._broker, one.id) for one in datasets}
-        lag = {name: sum(end - place for end, place in found) for name, found in ends.items()}
+        log = self._broker.log
+        common = {one.id: common_places(log, one) for one in datasets}
+        lag = {one.id: behind(self._broker, one, common[one.id]) for one in datasets}
         shares = {one.id: one for one in self._broker.sharing.shares()}
         lines: list[Line] = []
         for stored in newest(self._broker.sharing.grants()):
@@ -93,7 +94,10 @@ class Board:
                 continue
             records = self._count(share.topic)
             tally = self._tallies.get(share.topic)
-            left = behind(self._broker, share.id, ends[grant.dataset])
+            places = share_places(log, share.id, common[grant.dataset])
+            dataset = self._broker.catalog.dataset(grant.dataset)
+            left = behind(self._broker, dataset, places) if places != common[grant.dataset] else 0
+            left = left or lag[grant.dataset]
             state = share.state if share.state in (OPENING, LIVE) else stored.state
             changed = tally.changed if tally else 0
             lines.append(Line(grant.dataset, grant.consumer.id, state, records, left, changed))
@@ -110,37 +114,24 @@ class Board:
             return 0  # closed meanwhile
 
 
-def places(broker: Broker, dataset: str) -> list[tuple[int, int]]:
-    """Of every partition of a dataset: its end, and how far the relay has come."""
-    found: list[tuple[int, int]] = []
-    known = broker.catalog.dataset(dataset)
-    for partition in range(known.partitions):
-        at = judged(broker.log, dataset, partition)
-        place = at.common.offset if at else 0
-        end = broker.log.end(known.collected_topic, partition)
-        if end > place and not broker.log.keys(known.collected_topic, partition, place, 1):
-            end = place  # what stands there are the log's own marks
-        found.append((max(end, place), place))
-    return found
-
-
-def behind(broker: Broker, share: str, ends: Sequence[tuple[int, int]]) -> int:
-    """How many collected records a share has yet to see; `ends` are its dataset's places."""
-    positions = broker.log.positions(share_positions(share))
-    left = 0
-    for partition, (end, place) in enumerate(ends):
-        own = positions.get(f"{share_positions(share)}{partition}")
-        reached = place if own == JOINED else int.from_bytes(own or b"", "big")
-        left += end - reached
-    return left
+def behind(broker: Broker, dataset: Dataset, places: Sequence[int]) -> int:
+    """How many collected records are waiting from these places on."""
+    topic = dataset.collected_topic
+    if topic not in broker.log.topics():
+        return 0
+    return sum(waiting(broker.log, topic, number, at)[0] for number, at in enumerate(places))
 
 
 def caught_up(broker: Broker) -> bool:
     """Whether every share has seen everything that was collected."""
-    ends = {name: places(broker, name) for name in broker.catalog.datasets}
-    if any(end > place for found in ends.values() for end, place in found):
+    common = {one.id: common_places(broker.log, one) for one in broker.catalog.datasets.values()}
+    if any(behind(broker, broker.catalog.dataset(name), at) for name, at in common.items()):
         return False
-    return not any(behind(broker, one.id, ends[one.dataset]) for one in broker.sharing.shares())
+    shares = broker.sharing.shares()
+    return all(
+        share_places(broker.log, one.id, common[one.dataset]) == common[one.dataset]
+        for one in shares
+    )
 
 
 def newest(grants: Sequence[Stored]) -> list[Stored]:

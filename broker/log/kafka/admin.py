@@ -9,12 +9,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import (
     KafkaError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
+from kafka.structs import OffsetAndMetadata
 
 from broker.errors import LogError
 from broker.log.kafka.address import Address
@@ -111,6 +113,20 @@ class Admin:
             if time.monotonic() > until:
                 raise LogError("a deleted topic is still shown", where=name, mend="try again")
             time.sleep(_PAUSE)
+
+    def show(self, group: str, places: Mapping[tuple[str, int], int]) -> None:
+        """Commit these offsets for a group that nobody is in; without any, remove the group."""
+        try:
+            if not places:
+                self.client.delete_groups([group])
+                return
+            offsets = {
+                TopicPartition(*place): OffsetAndMetadata(offset, "", -1)
+                for place, offset in places.items()
+            }
+            self.client.alter_group_offsets(group, offsets)
+        except KafkaError as error:
+            raise ours(error) from None
 
     def _asked(self, what: str) -> Any:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from broker.errors import UnknownTopic
+from broker.log.counts import REBALANCED, Counts
 from broker.log.interface import Append, Batch, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
@@ -47,9 +48,10 @@ class KafkaLog:
         self._copies = Copies(folder / "kafka.db", self._admin.cluster(), self._readers)
         self._fences: dict[str, Fence] = {}
         self._making = threading.Lock()
+        self._counts = Counts()
         self._written: set[Place] = set()
         self._own = f"shuqiao.{uuid.uuid4().hex}"
-        relay = Fence(lambda: self._transport.writer(f"{self._own}.relay"), self.position)
+        relay = self._made(f"{self._own}.relay")
         self._work = Work(self._transport, relay)
         self._following = Following(self._transport, POSITIONS, POSITION_PARTITIONS)
 
@@ -132,8 +134,11 @@ class KafkaLog:
         with self._making:
             if scope not in self._fences:
                 name = f"shuqiao.{scope}" if scope else self._own
-                self._fences[scope] = Fence(lambda: self._transport.writer(name), self.position)
+                self._fences[scope] = self._made(name)
             return self._fences[scope]
+
+    def _made(self, name: str) -> Fence:
+        return Fence(lambda: self._transport.writer(name), self.position, self._counts)
 
     def _appends(self, batch: Batch) -> list[Append]:
         """Everything that a batch writes, as records."""
@@ -238,6 +243,16 @@ class KafkaLog:
         return self._following.wait(seen, timeout)
 
     # ---- itself
+
+    def show(self, reached: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
+        """See `Log`: each name is a group, whose lag Kafka's own tools then tell."""
+        with self._admin_lock:
+            for name, places in reached.items():
+                self._admin.show(name, places)
+
+    def counts(self) -> Mapping[str, int]:
+        """See `Log`."""
+        return {**self._counts.all(), REBALANCED: self._work.turns()}
 
     def faults(self) -> list[str]:
         """See `Log`."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from broker.errors import LogError, PositionMoved
+from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
 from broker.log.interface import Append, Batch, PositionWrite
 from broker.log.kafka.transport import Consumed, Fenced, Writer
 
@@ -28,9 +29,12 @@ def scope_of(moves: Sequence[PositionWrite]) -> str:
 class Fence:
     """The writer of one scope. `begin` makes it, `read` gives a position as it is committed."""
 
-    def __init__(self, begin: Callable[[], Writer], read: Callable[[str], bytes | None]) -> None:
+    def __init__(
+        self, begin: Callable[[], Writer], read: Callable[[str], bytes | None], counts: Counts
+    ) -> None:
         self._begin = begin
         self._read = read
+        self._counts = counts
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._known: dict[str, bytes | None] = {}
@@ -48,9 +52,12 @@ class Fence:
                 self._land(batch, appends, consumed)
             except BaseException as error:
                 self._forget()  # also what we knew: a rival may have moved it since
+                fenced = isinstance(error, Fenced | PositionMoved)
+                self._counts.one(FENCED if fenced else ABORTED)
                 if isinstance(error, Fenced):
                     raise moved(batch) from None
                 raise
+            self._counts.one(COMMITTED)
 
     def _land(
         self,

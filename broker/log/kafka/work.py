@@ -35,6 +35,11 @@ class Work:
         """Whether the partition is ours."""
         return place in self._joined().mine()
 
+    def turns(self) -> int:
+        """How often the group has given out its partitions anew, as seen here."""
+        member = self._member
+        return member.turn() if member is not None else 0
+
     def land(self, batch: Batch, appends: Callable[[], Sequence[Append]]) -> None:
         """Land a batch with the group's positions; `PositionMoved` where it is not for us."""
         member = self._joined()
