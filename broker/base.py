@@ -9,11 +9,13 @@ from functools import cached_property
 
 from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
+from broker.errors import SettingsError
 from broker.hold import Hold, Presence
 from broker.keyring import Keyring
 from broker.log.cluster import Cluster
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
+from broker.migration import DONE
 from broker.model import Dataset
 from broker.registry import Registry
 from broker.seal import Sealer, open_sealer
@@ -65,9 +67,21 @@ class Base:
     @cached_property
     def log(self) -> Log:
         """The log: a file, or a cluster where the settings name one."""
+        if not self.settings.kafka_servers:
+            return EmbeddedLog(self.settings.log_path)
+        log = self.kafka_log()
+        if self.settings.log_path.exists() and log.position(DONE) is None:
+            log.close()
+            raise SettingsError(
+                "this folder has a log of its own, which was not carried over to the cluster",
+                where=str(self.settings.log_path),
+                mend="`shuqiao migrate embedded-to-kafka`; or move it away, to begin with nothing",
+            )
+        return log
+
+    def kafka_log(self) -> Log:
+        """The log on the cluster that the settings name, whatever this folder has."""
         settings = self.settings
-        if not settings.kafka_servers:
-            return EmbeddedLog(settings.log_path)
         from broker.log.kafka.opened import kafka_log
 
         return kafka_log(

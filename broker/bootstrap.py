@@ -11,6 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from broker.controller import Controller
+from broker.errors import SettingsError
+from broker.log.embedded import EmbeddedLog
+from broker.migration import Migration
 from broker.policy.model import Policy
 from broker.relay.display import Display
 from broker.relay.lag import LagCollector
@@ -131,6 +134,30 @@ class Broker(Sources):
         return TopicsCheck(
             self.cluster, self.log, self.catalog, self.given, self.credentials, self.reading
         )
+
+    @contextmanager
+    def migration(self) -> Iterator[Migration]:
+        """From this folder's own log to the cluster that the settings name."""
+        if not self.settings.kafka_servers:
+            raise no_cluster("name the cluster to migrate to")
+        if not self.settings.log_path.exists():
+            raise SettingsError(
+                "there is no log to migrate from",
+                where=str(self.settings.log_path),
+                mend="`shuqiao up` begins on the cluster",
+            )
+        source, target = EmbeddedLog(self.settings.log_path), self.kafka_log()
+        self.__dict__["log"] = source  # shares are closed where they are
+        try:
+            datasets = list(self.catalog.datasets.values())
+            yield Migration(source, target, datasets, lambda: self.sealer)
+        finally:
+            target.close()
+
+    def retire_shares(self) -> None:
+        """Close every share where it is; each grant gets another."""
+        self.sharing.retire()
+        self.life.close()
 
     @cached_property
     def relay(self) -> Relay:

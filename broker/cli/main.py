@@ -16,6 +16,7 @@ from broker.cli import (
     consumer,
     doctor,
     grant,
+    migrate,
     policy,
     quarantine,
     reconcile,
@@ -56,6 +57,7 @@ app.add_typer(policy.app, name="policy", help="策略: check and explain decisio
 app.add_typer(share.app, name="share", help="共享主题: what is released")
 app.add_typer(quarantine.app, name="quarantine", help="隔离区: what was wrong, and what to do")
 app.add_typer(topics.app, name="topics", help="集群：主题、用户与权限")
+app.add_typer(migrate.app, name="migrate", help="换到另一种引擎: to the other engine")
 app.command()(demo)
 app.command("relay")(relay.relay)
 app.command("reconcile")(reconcile.reconcile)

@@ -180,6 +180,11 @@ def leave_shares(connection: Connection) -> bool:
     return bool(left.rowcount)
 
 
+def leave_all(connection: Connection) -> None:
+    """No grant uses a share any more; what each has released stays noted."""
+    connection.execute(update(grants_table).values(share=None, opening=None))
+
+
 def carried_shares(connection: Connection) -> set[str]:
     """The shares that grants use, and those that are opening for them."""
     rows = connection.execute(select(grants_table.c.share, grants_table.c.opening)).all()

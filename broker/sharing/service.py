@@ -33,7 +33,7 @@ from broker.sharing.decided import Decided, decide_all
 from broker.sharing.domains import stored_generations
 from broker.sharing.foresight import as_shown, check_policy_change, check_tier, foreseen
 from broker.sharing.grants import ACTIVE, SUSPENDED, TERMINATED
-from broker.sharing.settling import Place, settle, take_away
+from broker.sharing.settling import Place, retire, settle, take_away
 from broker.sharing.share import Share
 from broker.sharing.tiers import TierChange, at_tier, put_tier, tier_changes
 from broker.sharing.versions import Content, Versions
@@ -223,6 +223,12 @@ class Sharing:
         with self._store.writing() as connection:
             decided, places = self._settle_in(connection)
         return self._outcomes(decided, places)
+
+    def retire(self) -> None:
+        """Close every share: each grant that stands gets another when it is decided next."""
+        with self._store.writing() as connection:
+            retire(connection)
+            count_up(connection)
 
     def take_away(self) -> None:
         """Close what nobody has a right to any more, where nothing can be decided."""

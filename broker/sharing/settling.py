@@ -17,7 +17,13 @@ from broker.projection.derive import shared_schema
 from broker.registry import schema_id_in
 from broker.sharing.decided import Decided
 from broker.sharing.domains import generations
-from broker.sharing.grants import carried_shares, expire, leave_shares, set_outcome
+from broker.sharing.grants import (
+    carried_shares,
+    expire,
+    leave_all,
+    leave_shares,
+    set_outcome,
+)
 from broker.sharing.share import CLOSING, LIVE, OPENING, Form, form_of, lawful, new_id
 from broker.store.tables import reader as readers
 from broker.store.tables import share as shares
@@ -90,6 +96,12 @@ def take_away(connection: Connection, today: date) -> bool:
     left = leave_shares(connection)
     closed = _close_all_but(connection, carried_shares(connection))
     return expired or left or closed
+
+
+def retire(connection: Connection) -> None:
+    """Close every share; each grant that stands gets another when it is decided next."""
+    leave_all(connection)
+    _close_all_but(connection, ())
 
 
 def _close_all_but(connection: Connection, carried: Iterable[str | None]) -> bool:

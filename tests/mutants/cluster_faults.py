@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 LAG = "tests/unit/test_lag.py"
+MIGRATING = "tests/integration/test_migration.py"
 READING = "tests/unit/test_reading.py"
 MODEL = "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says"
 RIGHTS = "broker/sharing/reading.py"
@@ -105,5 +106,27 @@ CLUSTER = (
         "asked.wait(PATIENCE)",
         "asked.wait()",
         "who asks whether the process is ready waits as long as what hangs",
+    ),
+    Fault(
+        f"{MIGRATING}::test_broken_off_at_any_step_it_goes_on_where_it_was",
+        "broker/migration.py",
+        "            self._target.commit(Batch(appends=appends, positions=moves))\n",
+        "            self._target.commit(Batch(appends=appends))\n"
+        "            self._target.commit(Batch(positions=moves))\n",
+        "records are copied twice where a migration is broken off",
+    ),
+    Fault(
+        f"{MIGRATING}::test_what_differs_is_found",
+        "broker/migration.py",
+        "                for part in (one.key, value):\n",
+        "                for part in (one.key,):\n",
+        "a migration takes other values for the same",
+    ),
+    Fault(
+        f"{MIGRATING}::test_a_target_that_is_in_use_is_refused",
+        "broker/migration.py",
+        "        if theirs is not None or any(map(self._is_carried, self._target.topics())):\n",
+        "        if theirs is not None:\n",
+        "a migration mixes its records with those of another city",
     ),
 )
