@@ -4,6 +4,7 @@ from tests.mutants.faults import Fault
 
 LAG = "tests/unit/test_lag.py"
 MIGRATING = "tests/integration/test_migration.py"
+GOLDEN = "tests/unit/test_golden.py"
 READING = "tests/unit/test_reading.py"
 MODEL = "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says"
 RIGHTS = "broker/sharing/reading.py"
@@ -128,5 +129,19 @@ CLUSTER = (
         "        if theirs is not None or any(map(self._is_carried, self._target.topics())):\n",
         "        if theirs is not None:\n",
         "a migration mixes its records with those of another city",
+    ),
+    Fault(
+        f"{GOLDEN}::test_sealed_records_open_and_say_what_they_said",
+        "broker/seal.py",
+        '    return header + len(name).to_bytes(2, "big") + name + key\n',
+        '    return header + len(name).to_bytes(4, "big") + name + key\n',
+        "what an earlier version sealed opens no more",
+    ),
+    Fault(
+        f"{GOLDEN}::test_a_share_is_what_it_was",
+        "broker/pseudonym.py",
+        '    return hmac.digest(secret, data, "sha256")[:16]\n',
+        '    return hmac.digest(secret, data, "sha512")[:16]\n',
+        "keys and pseudonyms are no longer what consumers have",
     ),
 )
