@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker.log.interface import Log, TableWrite
+from broker.log.interface import LARGEST, Log, TableWrite
 from broker.log.topics import rejected_table
 from broker.model import Dataset
 from broker.pseudonym import keyed_hash
@@ -20,6 +20,9 @@ from connectors.cells import pack
 from connectors.collected import Collected, Met
 from connectors.ownership import VERSION, Owned, Ownership, RowKey
 from connectors.source import Fault, Row
+
+_KEPT = LARGEST * 7 // 10
+"""Bytes of a wrong row that an entry keeps: they are told in base64."""
 
 _UNKNOWN = RowKey(b"", -(1 << 62), b"")
 """A row that was never read before."""
@@ -92,8 +95,11 @@ class Aside:
         row, fault = one.row, one.fault
         done.counts.quarantined += 1
         done.counts.reasons[fault.reason] += 1
+        cells, raw = pack(row.cells) if row.cells else b"", row.raw
+        if len(cells) + len(raw) > _KEPT:
+            cells, raw = b"", b""  # it stands at the source, and comes again when it changes
         back = WayBack(
-            cells=pack(row.cells) if row.cells else b"",
+            cells=cells,
             place=row.where.encode(),
             key=one.key,
             seen=owned.pack() if owned else b"",
@@ -101,7 +107,7 @@ class Aside:
             origin=origin,
         )
         where = f"{row.where} {fault.column}".strip()
-        entry = Quarantined(fault.reason, self._source, where, fault.mend, row.raw, back)
+        entry = Quarantined(fault.reason, self._source, where, fault.mend, raw, back)
         done.batch.appends.append(self._quarantine.append(entry))
 
     def _note(self, wrong: Sequence[Wrong], done: Collected) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from broker.errors import ProjectionError
-from broker.log.interface import Append, Log
+from broker.log.interface import LARGEST, Append, Log
 from broker.model import Dataset
 from broker.projection.avro import Codec
 from broker.pseudonym import keyed_hash
@@ -165,6 +165,8 @@ class Collector:
             body = b"" if row.deleted else self._codec.encode(record)
         except ProjectionError:
             return Fault("does_not_fit", "", "compare the row with `shuqiao catalog show`")
+        if len(body) > LARGEST:
+            return Fault("row_too_large", "", f"more than {LARGEST // 1000} kB: shorten the row")
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)
         mark = self._mark(row.id)
         return Candidate(row, self._key(record), _ms(changed), body, row_hash, mark)

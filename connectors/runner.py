@@ -111,6 +111,8 @@ class Runner:
         """
         names = (self._dataset.collected_topic, self._dataset.quarantine_topic)
         self._log.create_topics(dict.fromkeys(names, self._dataset.partitions))
+        for name in names:
+            self._log.check(name, self._dataset.partitions)
         lost = self._lost()
         wrong = [report for one in self._supplies if (report := self._check(one)) is not None]
         if wrong:

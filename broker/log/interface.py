@@ -45,6 +45,9 @@ class PositionWrite(NamedTuple):
     value: bytes | None
 
 
+LARGEST = 900_000
+"""Bytes that the value of a record has at most: an Apache Kafka takes 1 MB as it comes."""
+
 DAMAGED = "pages are damaged: restore it from a backup"
 """The fault of a log whose pages are not what was written."""
 
@@ -97,6 +100,10 @@ class Log(Protocol):
 
     def topics(self) -> Mapping[str, int]:
         """Partition count by topic."""
+
+    def check(self, topic: str, partitions: int) -> None:
+        """`LogError` where somebody gave the topic other partitions, or set it so that records
+        would go; cheap enough for every step."""
 
     def commit(self, batch: Batch) -> None:
         """Land the batch, or nothing: `PositionMoved` where a position is not as expected."""

@@ -99,6 +99,7 @@ class Relay:
         topics = self._log.topics()
         if dataset.collected_topic not in topics:
             return Progress()
+        self._log.check(dataset.collected_topic, dataset.partitions)
         place = dataset.id, partition
         known: set[str] | None = None
         while self._log.owns(dataset.collected_topic, partition):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import (
     KafkaError,
     TopicAlreadyExistsError,
@@ -37,6 +37,9 @@ COMPACTED = {
     "message.timestamp.type": "CreateTime",
 }
 """The configuration of every topic: see design, retention."""
+
+_LASTING = ("cleanup.policy", "retention.ms", "retention.bytes")
+"""Where one of these is another, records go that should stay."""
 
 
 # what the library would print to the terminal: its errors are told as ours
@@ -99,6 +102,21 @@ class Admin:
                 continue
             except KafkaError as error:
                 raise ours(error) from None
+
+    def check(self, name: str) -> None:
+        """`LogError` where a topic is set so that records would go."""
+        asked = ConfigResource(ConfigResourceType.TOPIC, name)
+        try:
+            found = self.client.describe_configs([asked], config_filter="all")["topic"][name]
+        except KafkaError as error:
+            raise ours(error) from None
+        for setting in _LASTING:
+            if setting in found and found[setting]["value"] != COMPACTED[setting]:
+                raise LogError(
+                    f"{setting} is {found[setting]['value']}, not {COMPACTED[setting]}",
+                    where=f"topic {name}",
+                    mend="`shuqiao topics check --apply`, then `shuqiao connect run --again`",
+                )
 
     def delete(self, name: str) -> None:
         """Remove a topic; a missing one is nothing."""

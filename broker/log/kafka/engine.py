@@ -30,6 +30,9 @@ _TABLE_PARTITIONS = 4
 """Partitions of a table whose dataset has no collected topic."""
 _KNOWN = 1.0
 """Seconds for which the list of topics is believed."""
+_CHECKED = 30.0
+"""Seconds for which a topic that was set as it should be is believed to be so."""
+
 _OWN = 1.0
 """Seconds to wait until our own commits can be read; somebody else's may stand before them."""
 
@@ -49,6 +52,7 @@ class KafkaLog:
         self._fences: dict[str, Fence] = {}
         self._making = threading.Lock()
         self._counts = Counts()
+        self._checked: dict[str, float] = {}
         self._written: set[Place] = set()
         self._own = f"shuqiao.{uuid.uuid4().hex}"
         relay = self._made(f"{self._own}.relay")
@@ -84,6 +88,14 @@ class KafkaLog:
         """See `Log`."""
         self._create(topics)
         must_match(self._all(), topics)
+
+    def check(self, topic: str, partitions: int) -> None:
+        """See `Log`."""
+        must_match(self._all(), {topic: partitions})
+        with self._admin_lock:
+            if time.monotonic() - self._checked.get(topic, -_CHECKED) >= _CHECKED:
+                self._admin.check(topic)
+                self._checked[topic] = time.monotonic()
 
     def delete_topic(self, name: str) -> None:
         """See `Log`."""
