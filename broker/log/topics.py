@@ -93,22 +93,11 @@ def domain_mark(domain: str) -> str:
     return f"{DOMAIN_MARKS}{domain}"
 
 
-USERS = "user."
-"""What the names start with under which it is remembered that a consumer's user was made."""
+USERS = "users"
+"""The position that says which consumers have a user on the cluster, and since when."""
 
-
-def user_mark(consumer: str) -> str:
-    """The position that is there once a consumer has a user on the cluster: since when."""
-    return f"{USERS}{consumer}"
-
-
-EMERGENCIES = "emergency."
-"""What the names start with of grants that were ended before the store knew."""
-
-
-def emergency_mark(grant: str) -> str:
-    """The position that is there as long as the store does not know that a grant has ended."""
-    return f"{EMERGENCIES}{grant}"
+EMERGENCIES = "emergencies"
+"""The position that says which grants have ended without the store knowing yet."""
 
 
 def relay_position(dataset: str, partition: int) -> str:

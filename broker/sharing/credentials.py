@@ -8,9 +8,10 @@ import secrets
 from datetime import UTC, datetime
 
 from broker.errors import GrantError, SettingsError
+from broker.log import document
 from broker.log.cluster import Cluster
-from broker.log.interface import Batch, Log, PositionWrite
-from broker.log.topics import USERS, user_mark
+from broker.log.interface import Log
+from broker.log.topics import USERS
 
 _BYTES = 24
 
@@ -24,8 +25,7 @@ class Credentials:
 
     def made(self) -> dict[str, str]:
         """When each user was made, by its consumer's id."""
-        found = self._log.positions(USERS)
-        return {name.removeprefix(USERS): value.decode() for name, value in found.items()}
+        return document.read(self._log, USERS)
 
     def must_be_free(self, consumer: str) -> None:
         """`GrantError` where the cluster has a user of that name that was not made here."""
@@ -43,10 +43,9 @@ class Credentials:
         if self._cluster is None:
             raise no_cluster("`shuqiao consumer key add` makes a key for HTTP")
         self.must_be_free(consumer)
-        mark, password = user_mark(consumer), secrets.token_urlsafe(_BYTES)
-        now = datetime.now(UTC).isoformat(timespec="seconds").encode()
-        before = self._log.position(mark)
-        self._log.commit(Batch(positions=[PositionWrite(mark, before, now)]))
+        password, now = secrets.token_urlsafe(_BYTES), datetime.now(UTC)
+        made = {consumer: now.isoformat(timespec="seconds")}
+        document.change(self._log, USERS, lambda known: known.update(made))
         self._cluster.put_user(consumer, password)
         return password
 

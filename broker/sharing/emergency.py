@@ -5,16 +5,16 @@ then written into the log, and the store follows as soon as it can. Until it has
 the right back.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
 from broker.errors import GrantError, LogError
+from broker.log import document
 from broker.log.cluster import Cluster
-from broker.log.interface import Batch, Log, PositionWrite
-from broker.log.topics import EMERGENCIES, emergency_mark
+from broker.log.interface import Log
+from broker.log.topics import EMERGENCIES
 from broker.sharing.ends import Ends
 from broker.sharing.rights import rights_to
 from broker.sharing.service import Sharing
@@ -56,17 +56,19 @@ class Emergency:
         if self._cluster is not None:
             self._cluster.take(rights_to(readers))
         cut = Cut(reason.strip(), readers)
-        mark = emergency_mark(grant)
-        move = PositionWrite(mark, self._log.position(mark), _to_bytes(cut))
-        self._log.commit(Batch(positions=[move]))
+        noted = {grant: [cut.reason, sorted(cut.taken)]}
+        document.change(self._log, EMERGENCIES, lambda known: known.update(noted))
         if self._cluster is not None:
             left = self._cluster.unconfirmed(rights_to(readers))
         return cut, left
 
     def pending(self) -> Mapping[str, Cut]:
         """What was ended so and the store does not know yet, by grant."""
-        found = self._log.positions(EMERGENCIES)
-        return {name.removeprefix(EMERGENCIES): _from_bytes(one) for name, one in found.items()}
+        found = document.read(self._log, EMERGENCIES)
+        return {
+            grant: Cut(reason, frozenset((consumer, topic) for consumer, topic in taken))
+            for grant, (reason, taken) in found.items()
+        }
 
     def cut(self) -> _Readers:
         """Of whom, on which topics, nobody gives the right back."""
@@ -74,13 +76,18 @@ class Emergency:
 
     def carry_out(self, sharing: Sharing) -> list[str]:
         """End in the store what was ended without it; the grants."""
-        done = []
-        for grant, cut in self.pending().items():
+        pending = self.pending()
+        for grant, cut in pending.items():
             with suppress(GrantError):  # it has ended already
                 sharing.revoke(grant, cut.reason)
-            self._log.forget(emergency_mark(grant))
-            done.append(grant)
-        return done
+
+        def forget(known: dict[str, object]) -> None:
+            for grant in pending:
+                known.pop(grant, None)
+
+        if pending:
+            document.change(self._log, EMERGENCIES, forget)
+        return list(pending)
 
     def end_overdue(self, today: date) -> list[str]:
         """Take the rights whose last day is over, by the copy alone, and delete the topics that
@@ -98,12 +105,3 @@ class Emergency:
         if closed:
             self._log.wiped()
         return closed
-
-
-def _to_bytes(cut: Cut) -> bytes:
-    return json.dumps([cut.reason, sorted(cut.taken)], ensure_ascii=False).encode()
-
-
-def _from_bytes(stored: bytes) -> Cut:
-    reason, taken = json.loads(stored)
-    return Cut(reason, frozenset((consumer, topic) for consumer, topic in taken))

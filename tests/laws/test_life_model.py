@@ -223,11 +223,13 @@ class Year:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_at_every_moment_a_share_is_what_the_policy_says(tmp_path: Path, seed: int) -> None:
+def test_at_every_moment_a_share_is_what_the_policy_says(
+    tmp_path: Path, seed: int, processes: int = 6
+) -> None:
     draw = random.Random(seed)
     city.use_mapping(tmp_path)
     year = Year(tmp_path, draw)
-    for process in range(6):
+    for process in range(processes):
         with year.opened() as broker:
             if not process:
                 year.policy(broker)

@@ -6,7 +6,6 @@ LAG = "tests/unit/test_lag.py"
 MIGRATING = "tests/integration/test_migration.py"
 GOLDEN = "tests/unit/test_golden.py"
 READING = "tests/unit/test_reading.py"
-MODEL = "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says"
 RIGHTS = "broker/sharing/reading.py"
 
 CLUSTER = (
@@ -81,7 +80,7 @@ CLUSTER = (
         "a right on a shared topic that nobody granted goes untold",
     ),
     Fault(
-        MODEL,
+        f"{READING}::test_a_right_is_given_with_life_and_taken_before_the_topic_goes",
         RIGHTS,
         "        ended = {one for one in held - wanted if reads_shared(one)}\n",
         "        ended = set[Right]()\n",

@@ -9,7 +9,7 @@ missed tombstones, is thrown away and made anew.
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +62,18 @@ class Copies:
         if not after:
             self.bring_up(table, partition)
         return self._local.scan(table, partition, after, limit)
+
+    def everything(self, table: str, partitions: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every entry of a table."""
+        with self._readers.one(table, 0) as reader:
+            ends = reader.high_ends(table, partitions)
+        for partition, end in enumerate(ends):
+            if self._offset(table, partition) < end:
+                self.bring_up(table, partition)
+            after = b""
+            while page := self._local.scan(table, partition, after, _PAGE):
+                yield from page
+                after = page[-1][0]
 
     def bring_up(self, topic: str, partition: int) -> None:
         """Bring a copy up to what was begun before now."""

@@ -230,12 +230,8 @@ class KafkaLog:
 
     def positions(self, prefix: str) -> Mapping[str, bytes]:
         """See `Log`."""
-        found: dict[str, bytes] = {}
-        for number in range(POSITION_PARTITIONS):
-            after = b""
-            while page := self._copies.scan(POSITIONS, number, after, 5_000):
-                found |= {key.decode(): value for key, value in page}
-                after = page[-1][0]
+        everything = self._copies.everything(POSITIONS, POSITION_PARTITIONS)
+        found = {key.decode(): value for key, value in everything}
         return {name: found[name] for name in sorted(found) if name.startswith(prefix)}
 
     def forget(self, prefix: str) -> None:

@@ -129,6 +129,10 @@ class Reading:
             self._everything = Consumer({**self._given, "isolation.level": "read_uncommitted"})
         return _end(self._everything, topic, partition)
 
+    def high_ends(self, topic: str, partitions: int) -> list[int]:
+        """See `Reader`: its client asks one by one."""
+        return [self.high_end(topic, number) for number in range(partitions)]
+
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
         """See `Reader`."""
         if self._followed is None:

@@ -110,10 +110,20 @@ class Reading:
 
     def high_end(self, topic: str, partition: int) -> int:
         """See `Reader`."""
+        return _end(self._uncommitted(), topic, partition)
+
+    def high_ends(self, topic: str, partitions: int) -> list[int]:
+        """See `Reader`."""
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        with ours():
+            found = self._uncommitted().end_offsets(places)
+        return [int(found[place]) for place in places]
+
+    def _uncommitted(self) -> KafkaConsumer:
         if self._everything is None:
             with ours():
                 self._everything = KafkaConsumer(**self._given)
-        return _end(self._everything, topic, partition)
+        return self._everything
 
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
         """See `Reader`."""

@@ -42,6 +42,9 @@ class Reader(Protocol):
     def high_end(self, topic: str, partition: int) -> int:
         """The offset behind everything that was written, also by whoever is still at it."""
 
+    def high_ends(self, topic: str, partitions: int) -> list[int]:
+        """`high_end` of each partition of a topic, asked together where that can be done."""
+
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
         """Tell of what is committed to the topic from now on, for so many seconds."""
 
