@@ -45,6 +45,7 @@ from broker.web.lines import Lines
 from broker.web.pulse import Pulse
 from broker.web.records_api import Desk, records_router
 from broker.web.registry_api import registry_router
+from broker.web.registry_writing import registry_writing_router
 from broker.web.rights import Rights
 from broker.web.role import ServeRole, Serving
 from broker.web.waiting import Waiting
@@ -258,6 +259,7 @@ class Broker(Sources):
         routers = [
             records_router(desk),
             registry_router(caller, rights),
+            registry_writing_router(caller, rights),
             health_router(checks),
             front_router(),
         ]

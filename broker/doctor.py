@@ -19,6 +19,7 @@ from broker.log.interface import DAMAGED
 from broker.log.place import network_file_system
 from broker.policy.load import check_policy
 from broker.private_file import PRIVATE
+from broker.seal import PROOF
 from broker.sqlite_options import OLDEST, build_faults
 from broker.web.address import listening
 from broker.web.role import port_hold
@@ -169,7 +170,10 @@ def _store_is_there(broker: Broker) -> bool:
 
 
 def _keyring(broker: Broker) -> Iterator[Finding]:
-    if not broker.settings.log_path.exists():
+    there = broker.settings.log_path.exists()
+    if broker.cluster is not None:
+        there = broker.log.position(PROOF) is not None
+    if not there:
         yield Finding("keyring", "made with the first record")
         return
     assert broker.sealer
@@ -177,6 +181,9 @@ def _keyring(broker: Broker) -> Iterator[Finding]:
 
 
 def _log(broker: Broker) -> Iterator[Finding]:
+    if broker.cluster is not None:
+        yield from _on_cluster(broker)
+        return
     if not broker.settings.log_path.exists():
         yield Finding("log", "empty")
         return
@@ -186,6 +193,19 @@ def _log(broker: Broker) -> Iterator[Finding]:
         yield Finding("log", f"{broker.settings.log_path}: {fault}", mend)
     if not faults:
         yield Finding("log", f"{len(broker.log.topics())} topics, pages in order")
+
+
+def _on_cluster(broker: Broker) -> Iterator[Finding]:
+    settings = broker.settings
+    yield Finding(
+        "log",
+        f"{len(broker.log.topics())} topics on {settings.kafka_servers} as {settings.kafka_user}",
+    )
+    if not _store_is_there(broker):
+        return
+    found = broker.topics_check.differences()
+    mend = "`shuqiao topics check`" if found else ""
+    yield Finding("cluster", f"{len(found)} things are not as they should be", mend)
 
 
 def _ports(broker: Broker) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ _HEADER = struct.Struct(">BI")
 _NONCE = 12
 _TAG = 16
 _KEY = "seal"
-_PROOF = "keyring"
+PROOF = "keyring"
 """Position that holds an empty text sealed with the key of this log."""
 
 
@@ -65,19 +65,19 @@ class Sealer:
 def open_sealer(keyring: Keyring, log: Log) -> Sealer:
     """The sealer of a log. The sealing key is made with the log and never again; a keyring
     that is not the one the log was written with is refused before anything is read."""
-    proof = log.position(_PROOF)
+    proof = log.position(PROOF)
     if proof is None:
         keyring.ensure(_KEY)
         sealer = Sealer(keyring)
-        fresh = sealer.seal(_PROOF, b"", 0, b"")
+        fresh = sealer.seal(PROOF, b"", 0, b"")
         try:
-            log.commit(Batch(positions=[PositionWrite(_PROOF, None, fresh)]))
+            log.commit(Batch(positions=[PositionWrite(PROOF, None, fresh)]))
         except PositionMoved:
             return open_sealer(keyring, log)
         return sealer
     sealer = Sealer(keyring)
     try:
-        sealer.open(_PROOF, b"", proof)
+        sealer.open(PROOF, b"", proof)
     except SealError:
         raise KeyringError(
             "the keyring is not the one that this log was written with",

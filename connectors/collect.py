@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from broker.errors import ProjectionError
-from broker.log.interface import LARGEST, Append, Log
+from broker.log.interface import Append, Log
 from broker.model import Dataset
 from broker.projection.avro import Codec
 from broker.pseudonym import keyed_hash
@@ -25,6 +25,9 @@ from connectors.collected import Collected, Met
 from connectors.convert import Converter
 from connectors.ownership import VERSION, Owned, Ownership, RowKey
 from connectors.source import Fault, Row, Whole
+
+_LARGEST_ROW = 8_000_000
+"""Bytes that a record has at most: set aside, with its original bytes, it has to fit as well."""
 
 _APPENDED, _DELETED, _UNCHANGED, _OUTDATED = "appended", "deleted", "unchanged", "outdated"
 """What may become of a row; names of `Counts`."""
@@ -165,8 +168,9 @@ class Collector:
             body = b"" if row.deleted else self._codec.encode(record)
         except ProjectionError:
             return Fault("does_not_fit", "", "compare the row with `shuqiao catalog show`")
-        if len(body) > LARGEST:
-            return Fault("row_too_large", "", f"more than {LARGEST // 1000} kB: shorten the row")
+        if len(body) > _LARGEST_ROW:
+            mend = f"shorten the row: it may have {_LARGEST_ROW // 1_000_000} MB"
+            return Fault("row_too_large", "", mend)
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)
         mark = self._mark(row.id)
         return Candidate(row, self._key(record), _ms(changed), body, row_hash, mark)

@@ -1,5 +1,6 @@
 """`shuqiao grant`: a consumer's right to named items of a dataset, for a purpose, for a time."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +9,7 @@ import typer
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.words import reasons_in_words, refusal_in_words, standing_in_words
-from broker.errors import StoreError
+from broker.errors import GrantError, StoreError
 from broker.policy.model import Decision, Grant
 from broker.sharing.application import Application
 from broker.sharing.service import Outcome
@@ -146,24 +147,32 @@ def revoke(
 ) -> None:
     """End a grant 终止 for good: the right goes at once, its share closes if nobody else has it."""
     with opened() as broker:
-        if emergency and not _ended_without_store(broker, grant, reason):
-            return
-        _ended(broker, broker.sharing.revoke(grant, reason), "TERMINATED")
+        if emergency:
+            _revoke_at_once(broker, grant, reason)
+        else:
+            _ended(broker, broker.sharing.revoke(grant, reason), "TERMINATED")
 
 
-def _ended_without_store(broker: Broker, grant: str, reason: str) -> bool:
-    """Take the right first; whether the store can follow now."""
-    cut, left = broker.emergency.end(grant, reason)
+def _revoke_at_once(broker: Broker, grant: str, reason: str) -> None:
+    """Take the right first, then tell the store, which may be away."""
+    cut, left = None, list[str]()
+    with suppress(GrantError):  # not known on this machine: then the store must say
+        cut, left = broker.emergency.end(grant, reason)
     try:
-        broker.emergency.carry_out(broker.sharing)
+        outcome = broker.sharing.revoke(grant, reason)
     except StoreError as error:
-        away = str(error)
-    else:
-        return True
-    topics = sorted(topic for _, topic in cut.taken)
+        if cut is None:
+            raise
+        _journalled(grant, sorted(topic for _, topic in cut.taken), left, error)
+        return
+    broker.emergency.forget([grant])
+    _ended(broker, outcome, "TERMINATED")
+
+
+def _journalled(grant: str, topics: list[str], left: list[str], away: StoreError) -> None:
     if OUTPUT.as_json:
         OUTPUT.document({"grant": grant, "topics": topics, "unconfirmed": left, "store": "away"})
-        return False
+        return
     OUTPUT.say(
         f"授权 {grant}：集群上的读取权已收回（{'、'.join(topics)}），并已记入日志",
         f"grant {grant}: its right on the cluster is taken ({', '.join(topics)}), and journalled",
@@ -175,7 +184,6 @@ def _ended_without_store(broker: Broker, grant: str, reason: str) -> bool:
         f"the store is away, the controller carries it out once it is back: {away}",
         sign="○",
     )
-    return False
 
 
 @app.command()

@@ -45,8 +45,8 @@ class PositionWrite(NamedTuple):
     value: bytes | None
 
 
-LARGEST = 900_000
-"""Bytes that the value of a record has at most: an Apache Kafka takes 1 MB as it comes."""
+LARGEST = 14_000_000
+"""Bytes that the value of a record has at most, with every engine."""
 
 DAMAGED = "pages are damaged: restore it from a backup"
 """The fault of a log whose pages are not what was written."""

@@ -5,7 +5,7 @@ then written into the log, and the store follows as soon as it can. Until it has
 the right back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
@@ -80,14 +80,19 @@ class Emergency:
         for grant, cut in pending.items():
             with suppress(GrantError):  # it has ended already
                 sharing.revoke(grant, cut.reason)
-
-        def forget(known: dict[str, object]) -> None:
-            for grant in pending:
-                known.pop(grant, None)
-
         if pending:
-            document.change(self._log, EMERGENCIES, forget)
+            self.forget(pending)
         return list(pending)
+
+    def forget(self, grants: Iterable[str]) -> None:
+        """The store knows of these."""
+        known = set(grants)
+
+        def out(noted: dict[str, object]) -> None:
+            for grant in known & noted.keys():
+                del noted[grant]
+
+        document.change(self._log, EMERGENCIES, out)
 
     def end_overdue(self, today: date) -> list[str]:
         """Take the rights whose last day is over, by the copy alone, and delete the topics that

@@ -18,7 +18,7 @@ from broker.web.documents import REGISTRY
 from broker.web.refusal import Refusal
 from broker.web.rights import Rights
 
-_VERSION = 1
+VERSION = 1
 """A share's schema never changes, so its subject has one version."""
 
 
@@ -36,7 +36,7 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
     def of_subject(key: ApiKey, subject: str, version: str = "latest") -> Share:
         for share in rights.shares(key):
             if subject_of(share) == subject:
-                if version not in ("latest", "-1", str(_VERSION)):
+                if version not in ("latest", "-1", str(VERSION)):
                     raise Refusal(40402, "Version not found")
                 return share
         raise Refusal(40401, "Subject not found")
@@ -65,7 +65,7 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
     def versions_of_id(key: Caller, schema_id: str) -> Response:
         """The subjects and versions that have this schema."""
         return JSONResponse(
-            [{"subject": subject_of(one), "version": _VERSION} for one in by_id(key, schema_id)]
+            [{"subject": subject_of(one), "version": VERSION} for one in by_id(key, schema_id)]
         )
 
     @router.get("/subjects")
@@ -77,14 +77,12 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
     def versions(key: Caller, subject: str) -> Response:
         """The versions of a subject."""
         of_subject(key, subject)
-        return JSONResponse([_VERSION])
+        return JSONResponse([VERSION])
 
     @router.get("/subjects/{subject}/versions/{version}")
     def version(key: Caller, subject: str, version: str) -> Response:
         """A version of a subject: a number, or `latest`."""
-        share = of_subject(key, subject, version)
-        named = {"subject": subject, "id": share.schema_id, "version": _VERSION}
-        return JSONResponse(named | {"schema": _text(share)})
+        return JSONResponse(described(of_subject(key, subject, version)))
 
     @router.get("/subjects/{subject}/versions/{version}/schema")
     def version_schema(key: Caller, subject: str, version: str) -> Response:
@@ -113,6 +111,12 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
         return JSONResponse([])
 
     return router
+
+
+def described(share: Share) -> dict[str, Any]:
+    """A subject's one version, as the registry tells it."""
+    named = {"subject": subject_of(share), "id": share.schema_id, "version": VERSION}
+    return named | {"schema": _text(share)}
 
 
 def subject_of(share: Share) -> str:

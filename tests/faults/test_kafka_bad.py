@@ -28,8 +28,8 @@ def test_a_row_larger_than_a_record_may_be_is_set_aside(
 ) -> None:
     on_kafka(transport)
     city.use_mapping(tmp_path)
-    large = "长" * 400_000
-    rows = [city.resident(1, NOW), city.resident(2, NOW, hjdz=large), city.resident(3, NOW)]
+    large = dict.fromkeys(("hjdz", "xm"), "𠀀" * 1_000_000)
+    rows = [city.resident(1, NOW), city.resident(2, NOW, **large), city.resident(3, NOW)]
     city.put(city.county(tmp_path, "371502"), *rows)
     with city.city(tmp_path) as broker:
         (report,) = city.collect(broker)
@@ -48,7 +48,7 @@ def test_a_record_near_the_limit_passes_through_every_copy(
 ) -> None:
     on_kafka("librdkafka")
     city.use_mapping(tmp_path)
-    row = city.resident(1, NOW, hjdz="长" * 290_000)
+    row = city.resident(1, NOW, hjdz="长" * 999_999, xm="长" * 999_999)
     city.put(city.county(tmp_path, "371502"), row)
     with city.city(tmp_path) as broker:
         (report,) = city.collect(broker)

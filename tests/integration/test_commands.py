@@ -16,7 +16,7 @@ from broker.bootstrap import opened
 from broker.cli.clock import city_time
 from broker.cli.main import app
 from broker.cli.output import OUTPUT
-from broker.errors import GrantError, SourceError
+from broker.errors import GrantError, SourceError, StoreError
 from broker.sharing.pulls import Pull
 from tests import city
 
@@ -294,3 +294,31 @@ def test_every_table_shows_the_city_s_time(
             shown = datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))
             assert abs(datetime.now(ZoneInfo(zone)) - shown) < timedelta(minutes=3), words
             assert "+00:00" not in said and "Z" not in said
+
+
+def test_an_emergency_needs_no_store(typed: Type, tmp_path: Path) -> None:
+    """With it the grant ends as ever; without it the controller carries it out later."""
+    first = add(typed)["grant"]
+    assert typed("grant", "revoke", first, "--reason", "r", "--emergency")["state"] == "TERMINATED"
+    second = add(typed)
+    with opened() as broker:
+        broker.controller_role().look()
+    store = tmp_path / "store.db"
+    store.rename(tmp_path / "away.db")
+    store.write_bytes(b"no database")
+    found = typed("grant", "revoke", second["grant"], "--reason", "stolen", "--emergency")
+    assert found["store"] == "away" and len(found["topics"]) == 1
+    with pytest.raises(StoreError):
+        typed("grant", "revoke", "g00000000", "--reason", "r", "--emergency")
+    (tmp_path / "away.db").replace(store)
+    with opened() as broker:
+        broker.controller_role().look()
+        ended = broker.sharing.grant(second["grant"])
+        assert (ended.state, ended.reason) == ("TERMINATED", "stolen")
+        assert not broker.emergency.pending()
+    third = add(typed)["grant"]
+    with opened() as broker:
+        broker.controller_role().look()
+    assert typed("grant", "revoke", third, "--reason", "r", "--emergency")["state"] == "TERMINATED"
+    with opened() as broker:
+        assert not broker.emergency.pending(), "the store knows"

@@ -21,6 +21,7 @@ from kafka.errors import GroupAuthorizationFailedError, NoError
 from kafka.structs import OffsetAndMetadata
 
 from broker.bootstrap import Broker
+from broker.doctor import examine
 from broker.errors import GrantError, SettingsError
 from broker.log.cluster import Right
 from broker.sharing.rights import group_right, rights_to
@@ -397,6 +398,17 @@ def test_where_the_policy_cannot_be_loaded_only_what_ended_is_taken(
     broker.sharing.revoke(over.grant.id, "r")
     broker.reading.settle()
     assert {one.name for one in broker.cluster.rights() if one.kind == "topic"} == {kept}
+
+
+def test_doctor_says_how_the_cluster_stands(broker: Broker) -> None:
+    assert broker.cluster is not None
+    user(broker, "a")
+    found = {one.check: one for one in examine(broker)}
+    assert found["log"].well and "as shuqiao" in found["log"].found
+    assert found["cluster"].well and found["keyring"].found == "belongs to this log"
+    broker.cluster.give({Right("z", "read", "topic", "*")})
+    found = {one.check: one for one in examine(broker)}
+    assert not found["cluster"].well and "topics check" in found["cluster"].mend
 
 
 def test_without_a_cluster_there_is_no_password(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ ANSWER_SECONDS = 15.0
 SESSION_MS = 6_000
 """How long the group waits for a member that says nothing."""
 
+MESSAGE_BYTES = 15_000_000
+"""The largest message: the largest record, and what stands around it."""
+
 MECHANISM = "SCRAM-SHA-512"
 
 

@@ -19,7 +19,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata
 
 from broker.errors import LogError
-from broker.log.kafka.address import Address
+from broker.log.kafka.address import MESSAGE_BYTES, Address
 from broker.log.kafka.refusals import away
 
 _HOUR = 3_600_000
@@ -35,6 +35,7 @@ COMPACTED = {
     "segment.ms": str(6 * _HOUR),
     "delete.retention.ms": str(30 * _DAY),
     "message.timestamp.type": "CreateTime",
+    "max.message.bytes": str(MESSAGE_BYTES),
 }
 """The configuration of every topic: see design, retention."""
 

@@ -18,6 +18,7 @@ from broker.log.interface import Append, Stored
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
+    MESSAGE_BYTES,
     SESSION_MS,
     Address,
 )
@@ -231,6 +232,7 @@ class Writing:
                 "transactional.id": name,
                 "transaction.timeout.ms": DELIVERY_SECONDS * 1_000,
                 "message.timeout.ms": DELIVERY_SECONDS * 1_000,
+                "message.max.bytes": MESSAGE_BYTES,
                 "linger.ms": 2,
                 "compression.type": "lz4",
                 "delivery.report.only.error": True,

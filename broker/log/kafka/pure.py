@@ -37,6 +37,7 @@ from broker.log.interface import Append, Stored
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
+    MESSAGE_BYTES,
     SESSION_MS,
     Address,
 )
@@ -203,6 +204,7 @@ class Writing:
                 delivery_timeout_ms=DELIVERY_SECONDS * 1_000,
                 request_timeout_ms=DELIVERY_SECONDS * 500,
                 max_block_ms=int(ANSWER_SECONDS * 1_000),
+                max_request_size=2 * MESSAGE_BYTES,
                 linger_ms=2,
                 compression_type="lz4",
             )
