@@ -133,7 +133,7 @@ class Log(Protocol):
         """Remove all positions whose name starts with `prefix`."""
 
     def changes(self) -> int:
-        """A number that grows when somebody commits, in this process or another."""
+        """A number that grows when somebody commits or makes topics, in this process or another."""
 
     def wait(self, seen: int, timeout: float) -> int:
         """Return when `changes` is no longer `seen`, or after `timeout` seconds."""

@@ -146,6 +146,20 @@ def test_a_position_may_be_taken_away(log: Log) -> None:
     assert log.positions("p.") == {}
 
 
+def test_who_waits_is_woken_by_a_topic_that_was_not_there(
+    log: Log, opening: Callable[[], Log]
+) -> None:
+    """Whoever found nothing to do without it would otherwise wait for the next commit."""
+    other = opening()
+    for number, maker in enumerate((log, other)):
+        seen = log.changes()
+        while (now := log.wait(seen, 0.5)) != seen:
+            seen = now
+        maker.create_topics({f"shared.ga.x.s{number}": 2})
+        assert log.wait(seen, 5) != seen
+    other.close()
+
+
 def test_a_waiting_reader_is_woken_in_this_process_and_from_another(
     log: Log, opening: Callable[[], Log]
 ) -> None:

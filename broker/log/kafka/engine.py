@@ -69,15 +69,18 @@ class KafkaLog:
                 self._known = time.monotonic(), found
             return found
 
-    def _create(self, topics: Mapping[str, int]) -> None:
+    def _create(self, topics: Mapping[str, int]) -> bool:
+        """Make those that are missing; whether any was."""
         with self._admin_lock:
             known = self._all()
             if all(name in known for name in topics):
-                return
+                return False
             known = self._all(fresh=True)
-            if missing := {name: count for name, count in topics.items() if name not in known}:
+            missing = {name: count for name, count in topics.items() if name not in known}
+            if missing:
                 self._admin.create(missing)
                 self._all(fresh=True)
+            return bool(missing)
 
     def topics(self) -> Mapping[str, int]:
         """See `Log`."""
@@ -86,8 +89,10 @@ class KafkaLog:
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """See `Log`."""
-        self._create(topics)
+        made = self._create(topics)
         must_match(self._all(), topics)
+        if made:
+            self.commit(Batch())  # whoever had nothing to do without them looks again
 
     def check(self, topic: str, partitions: int) -> None:
         """See `Log`."""
