@@ -168,7 +168,7 @@ FAULTS = (
         "a record that moves from one share to another leaves no tombstone",
     ),
     Fault(
-        "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says[1]",
+        "tests/laws/test_life_model.py::test_at_every_moment_a_share_is_what_the_policy_says",
         "broker/relay/landing.py",
         "        return held - self.others if self.mine is None else held & self.mine\n",
         "        return held\n",
