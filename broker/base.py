@@ -6,6 +6,7 @@ Law: nothing is built before it is asked for, and everything is built once.
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
@@ -22,6 +23,9 @@ from broker.seal import Sealer, open_sealer
 from broker.settings import Settings
 from broker.store.engine import Store, open_store
 from broker.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from broker.external_registry import ExternalRegistry
 
 
 class Base:
@@ -118,6 +122,26 @@ class Base:
         """Schemas by id."""
         return Registry(self.store)
 
+    @cached_property
+    def elsewhere(self) -> "ExternalRegistry | None":
+        """The registry that schemas are published in; None where our own is all there is."""
+        settings = self.settings
+        if not settings.registry_url:
+            return None
+        from broker.external_registry import ExternalRegistry, RegistryAddress
+
+        secret, file = "", settings.registry_password_file
+        try:
+            secret = file.read_text("utf-8").strip() if file else ""
+        except OSError:
+            raise SettingsError(
+                "the password cannot be read",
+                where="setting registry_password_file",
+                mend="name a file that this user may read",
+            ) from None
+        user, authority = settings.registry_user, settings.registry_ca
+        return ExternalRegistry(RegistryAddress(settings.registry_url, user, secret, authority))
+
     def hold(self, name: str) -> Hold:
         """A hold of this installation."""
         return Hold(self.settings.holds_path, name)
@@ -141,6 +165,6 @@ class Base:
 
     def close(self) -> None:
         """Give back files and connections, of what was built."""
-        for name in ("log", "cluster", "store", "telemetry"):
+        for name in ("log", "cluster", "elsewhere", "store", "telemetry"):
             if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()

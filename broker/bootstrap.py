@@ -20,6 +20,7 @@ from broker.relay.lag import LagCollector
 from broker.relay.reconcile import Reconciler
 from broker.relay.role import RelayRole
 from broker.relay.worker import Relay
+from broker.roles import Role
 from broker.settings import Settings, load_settings
 from broker.sharing.credentials import Credentials, no_cluster
 from broker.sharing.emergency import Emergency
@@ -27,6 +28,7 @@ from broker.sharing.ends import Ends
 from broker.sharing.given import Given
 from broker.sharing.keys import ApiKeys
 from broker.sharing.life import Life
+from broker.sharing.publishing import Publisher
 from broker.sharing.pulls import Pulls
 from broker.sharing.reading import Reading
 from broker.sharing.service import Sharing
@@ -80,6 +82,21 @@ class Broker(Sources):
             self.registry,
             self.versions,
             lambda: self.today,
+            self.elsewhere.name if self.elsewhere else "",
+        )
+
+    @cached_property
+    def publisher(self) -> Publisher | None:
+        """Publishes schemas elsewhere; None where our own registry is all there is."""
+        if self.elsewhere is None:
+            return None
+        return Publisher(
+            self.store,
+            self.registry,
+            self.elsewhere,
+            Lease(self.store, "publisher"),
+            list(self.catalog.datasets.values()),
+            lambda: self.log.topics(),
         )
 
     @cached_property
@@ -189,6 +206,10 @@ class Broker(Sources):
             self.sharing.revision,
             None if self.settings.kafka_servers else self.hold,
         )
+
+    def controlling(self) -> list[Role]:
+        """The controller, and what publishes beside it where there is where to."""
+        return [self.controller_role(), *([self.publisher] if self.publisher else [])]
 
     def controller_role(self) -> Controller:
         """The controller as a role."""

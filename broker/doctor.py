@@ -66,6 +66,7 @@ def examine(broker: Broker) -> Iterator[Finding]:
         ("store", _store),
         ("keyring", _keyring),
         ("log", _log),
+        ("registry", _registry),
         ("ports", _ports),
     )
     for name, check in checks:
@@ -206,6 +207,22 @@ def _on_cluster(broker: Broker) -> Iterator[Finding]:
     found = broker.topics_check.differences()
     mend = "`shuqiao topics check`" if found else ""
     yield Finding("cluster", f"{len(found)} things are not as they should be", mend)
+
+
+def _registry(broker: Broker) -> Iterator[Finding]:
+    if broker.elsewhere is None or broker.publisher is None:
+        yield Finding("registry", "our own")
+        return
+    broker.elsewhere.reach()
+    yield Finding("registry", f"{broker.elsewhere.name} answers")
+    if not _store_is_there(broker):
+        return
+    if waiting := len(broker.publisher.waiting()):
+        mend = "see that `shuqiao up` or `shuqiao controller` runs, and what it says"
+        yield Finding("registry", f"{waiting} shares wait until their schemas are published", mend)
+    for name, left in broker.publisher.left().items():
+        mend = "delete them there by hand, or name it in registry_url until they are gone"
+        yield Finding("registry", f"{left} subjects may still stand in {name}", mend)
 
 
 def _ports(broker: Broker) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ It never carries a value of a record, nor the text of a foreign exception
     ├── Replaced           a file was deleted or replaced under this process, which ends
     ├── SettingsError      a setting cannot be used
     ├── StoreError         the control store cannot be used
-    ├── RegistryError      a schema id or a frame is unknown
+    ├── RegistryError      a schema id or a frame is unknown, or a registry refuses
+    │   └── RegistryAway   the registry elsewhere cannot be reached
     ├── CatalogError       a schema file, a department or the division table is wrong
     ├── PolicyError        a policy file does not load or does not type-check
     ├── GrantError         a consumer or a grant cannot be made as asked
@@ -52,7 +53,11 @@ class StoreError(ShuQiaoError):
 
 
 class RegistryError(ShuQiaoError):
-    """There is no such schema, or a value is not framed."""
+    """There is no such schema, a value is not framed, or a registry elsewhere refuses."""
+
+
+class RegistryAway(RegistryError):
+    """The registry elsewhere cannot be reached; what needs it waits."""
 
 
 class CatalogError(ShuQiaoError):

@@ -70,6 +70,15 @@ class Settings(BaseSettings):
         "auto", description="client that carries the data; `auto`: librdkafka where it is there"
     )
 
+    registry_url: str = Field(
+        "", description="address of a schema registry that schemas are published in; none: our own"
+    )
+    registry_user: str = Field("", description="the broker's own user there")
+    registry_password_file: Path | None = Field(None, description="file that holds its password")
+    registry_ca: Path | None = Field(
+        None, description="PEM file of who signed its certificate; those this machine trusts"
+    )
+
     http_host: str = Field("127.0.0.1", description="address that `serve` listens on")
     http_port: int = Field(8731, ge=0, le=65535, description="port that `serve` listens on")
     http_certificate: Path | None = Field(None, description="TLS certificate chain, a PEM file")

@@ -4,11 +4,13 @@ from functools import partial
 from typing import Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.up import run
+from broker.errors import RegistryError
 from broker.relay.progress import Progress as Relayed
 from broker.relay.yearly import order_year
 from broker.telemetry import SharesOpen
@@ -42,6 +44,7 @@ def relay(
 def relay_all(broker: Broker) -> dict[str, Relayed]:
     """Bring the shares into line with grants and policy, then relay every dataset."""
     broker.sharing.settle()
+    publish(broker)
     broker.life.provision()
     for name in broker.catalog.datasets:
         order_year(broker.log, name, broker.today.year)
@@ -60,6 +63,21 @@ def relay_all(broker: Broker) -> dict[str, Relayed]:
             done[name] = broker.relay.run_once(dataset, shares, advance)
     broker.life.advance()
     return done
+
+
+def publish(broker: Broker) -> None:
+    """Publish schemas where they are published elsewhere; what cannot be is said, and waits."""
+    if broker.publisher is None:
+        return
+    say = Console(stderr=True) if OUTPUT.as_json else OUTPUT.console
+    try:
+        broker.publisher.step()
+    except RegistryError as error:
+        say.print(f"✗ {error}", markup=False, highlight=False, soft_wrap=True)
+    if waiting := len(broker.publisher.waiting()):
+        zh = f"○ {waiting} 个共享等待登记数据结构"
+        words = OUTPUT.text(zh, f"○ {waiting} shares wait until their schemas are published")
+        say.print(words, markup=False, highlight=False)
 
 
 def show_progress(done: dict[str, Relayed]) -> None:

@@ -70,6 +70,7 @@ def show(share: str = typer.Argument(..., help="a share's id, or its topic")) ->
             "consumers": readers,
             "scope": found.rows.scope.code,
             "schema_id": found.schema_id,
+            "waits_for": "" if found.published else broker.settings.registry_url,
             "items": {name: str(effect) for name, effect in found.effects.items()},
         }
     if OUTPUT.as_json:

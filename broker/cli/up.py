@@ -29,7 +29,7 @@ def up() -> None:
         lambda broker: [
             broker.connect_role(told("connect", broker.settings.zone)),
             broker.relay_role(),
-            broker.controller_role(),
+            *broker.controlling(),
             _http(broker),
         ]
     )
@@ -41,8 +41,9 @@ def serve() -> None:
 
 
 def controller() -> None:
-    """Run the controller: expiry, closing, the yearly pass; a second one stands by."""
-    run(lambda broker: [broker.controller_role()])
+    """Run the controller: expiry, closing, the yearly pass, schemas published elsewhere; a second
+    one stands by."""
+    run(lambda broker: broker.controlling())
 
 
 def _http(broker: Broker) -> ServeRole:

@@ -91,7 +91,9 @@ class Relay:
             return False
         if self._log.read(topic, partition, place.common.offset, 1):
             return False
-        places = [f"{share_positions(one.id)}{partition}" for one in shares() if one.topic]
+        topics = self._log.topics()
+        there = [one.id for one in shares() if one.topic in topics]
+        places = [f"{share_positions(name)}{partition}" for name in there]
         return all(self._log.position(one) == JOINED for one in places)
 
     def step(self, dataset: Dataset, partition: int, shares: Shares) -> Progress:
@@ -103,8 +105,9 @@ class Relay:
         place = dataset.id, partition
         known: set[str] | None = None
         while self._log.owns(dataset.collected_topic, partition):
-            # a share without a topic is not provisioned yet, or closed just now
-            mine = [share for share in shares() if share.topic in topics]
+            # a share without a topic is not provisioned yet, or closed just now; one that was
+            # read before it was published has one only as the log stands now
+            mine = [share for share in shares() if share.topic in topics and share.published]
             # kept only while what it remembers is what was committed: no error survives in it
             worker = self._partitions.pop(place, None)
             worker = worker or Partition(self._tools, dataset, partition)

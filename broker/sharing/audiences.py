@@ -17,6 +17,7 @@ from broker.registry import Registry
 from broker.sharing.decided import Decided
 from broker.sharing.share import (
     LIVE,
+    NOT_PUBLISHED,
     OPENING,
     Form,
     Share,
@@ -71,7 +72,7 @@ class Audiences:
             effects=effects_from_json(row["effects"]),
             rows=rows_from_json(row["rows"], self._catalog.dataset(row["dataset"])),
             domain=row["domain"],
-            schema_id=row["schema_id"],
+            schema_id=row["id_there"] or NOT_PUBLISHED if row["registry"] else row["schema_id"],
             schema=self._registry.schema(row["schema_id"]),
             state=row["state"],
         )

@@ -2,6 +2,7 @@
 
 Law: OPENING → LIVE → CLOSING → CLOSED, never back. A topic is made only while the store
 says OPENING, under the store's own lock, so what is closing never gets a topic again.
+It has its schema's id before it has a topic.
 Closing: the read right goes with the state, on a cluster as well; then the topic is deleted and
 wiped, then the record key is destroyed. CLOSED it is once every live broker refuses. Each step
 may be done twice.
@@ -77,15 +78,17 @@ class Life:
         return self.close(within)
 
     def provision(self) -> None:
-        """Give every opening share its keys and its topic."""
+        """Give every opening share whose schema has its id its keys and its topic."""
         topics = self._log.topics()
-        if all(shared_topic(dataset, name) in topics for name, dataset, _ in self._in(OPENING)):
+        with self._store.reading() as connection:
+            ready = _published(connection)
+        if all(shared_topic(dataset, name) in topics for name, dataset, _ in ready):
             return
         with self._store.writing() as connection:
             marks = self._log.positions(DOMAIN_MARKS)
             fresh = [
                 (name, dataset, domain)
-                for name, dataset, domain in _in(connection, OPENING)
+                for name, dataset, domain in _published(connection)
                 if shared_topic(dataset, name) not in topics
             ]
             # keys are made for what is new; a key that was there and is lost is an error
@@ -191,6 +194,13 @@ class Life:
             known = stored_generations(connection)
         if not used and domain not in {keyed_domain(*one) for one in known.items()}:
             self._keyring.destroy(f"pseudonym.{domain}")
+
+
+def _published(connection: Connection) -> list[tuple[str, str, str]]:
+    """The opening shares that their registry has given an id, or that need none."""
+    waiting = select(shares.c.id).where(shares.c.registry != "", shares.c.id_there.is_(None))
+    without = set(connection.execute(waiting).scalars())
+    return [one for one in _in(connection, OPENING) if one[0] not in without]
 
 
 def _in(connection: Connection, *states: str) -> list[tuple[str, str, str]]:

@@ -70,8 +70,11 @@ class Sharing:
         registry: Registry,
         versions: Versions,
         today: Callable[[], date],
+        elsewhere: str = "",
     ) -> None:
+        """`elsewhere` is the address of the registry that schemas stand in; empty: `registry`."""
         self._store = store
+        self._elsewhere = elsewhere
         self._catalog = catalog
         self._divisions = divisions
         self._made = Audiences(catalog, registry)
@@ -344,7 +347,7 @@ class Sharing:
         policy = self._versions.active_in(connection, self._today())
         grants = ledger.all_grants(connection, self._catalog)
         decided = decide_all(grants, self._catalog, policy)
-        places, changed = settle(connection, self._catalog, decided)
+        places, changed = settle(connection, self._catalog, decided, self._elsewhere)
         if changed or expired:
             count_up(connection)
         return decided, places

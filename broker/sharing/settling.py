@@ -2,7 +2,8 @@
 
 Law: equal outcomes use one share; a narrower decision closes and opens, a purely wider
 one opens first and the old share stays until the new one is live. A lapsed share never
-comes back: it missed changes.
+comes back: it missed changes. Another registry means another share: what stands in the
+log keeps its ids.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,15 +48,18 @@ class _Open:
 
 
 def settle(
-    connection: Connection, catalog: Catalog, decided: Sequence[Decided]
+    connection: Connection, catalog: Catalog, decided: Sequence[Decided], registry: str
 ) -> tuple[dict[str, Place], bool]:
-    """Open, use and close shares so that each grant has the one it should.
+    """Open, use and close shares so that each grant has the one it should, with its schema in
+    that registry (empty: our own).
 
     The places by grant, and whether anything changed.
     """
     epochs = generations(connection, decided)
     forms = {
-        one.grant.id: form_of(one.decision, epochs) for one in decided if not one.decision.refused
+        one.grant.id: form_of(one.decision, epochs, registry)
+        for one in decided
+        if not one.decision.refused
     }
     known = _open_shares(connection)
     in_use = {
@@ -126,7 +130,11 @@ def _note_reader(connection: Connection, consumer: str, place: Place) -> None:
 def _open_shares(connection: Connection) -> dict[str, _Open]:
     rows = connection.execute(select(shares).where(shares.c.state.in_((OPENING, LIVE)))).all()
     return {
-        row.id: _Open(row.id, Form(row.dataset, row.effects, row.rows, row.domain), row.state)
+        row.id: _Open(
+            row.id,
+            Form(row.dataset, row.effects, row.rows, row.domain, row.registry),
+            row.state,
+        )
         for row in rows
     }
 
@@ -164,6 +172,7 @@ def _open(connection: Connection, form: Form, schema_id: int) -> _Open:
             effects=form.effects,
             rows=form.rows,
             domain=form.domain,
+            registry=form.registry,
             schema_id=schema_id,
             state=OPENING,
             opened_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -24,12 +24,16 @@ OPENING, LIVE, CLOSING, CLOSED = "OPENING", "LIVE", "CLOSING", "CLOSED"
 JOINED = b"joined"
 """Position of a share in a partition where it has caught up and the common pass writes it."""
 
+NOT_PUBLISHED = 0
+"""No registry gives this id."""
+
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share. `effects` holds released items only; `domain` is empty without pseudonyms."""
+    """A share. `effects` holds released items only; `domain` is empty without pseudonyms;
+    `schema_id` is what its frames carry, `NOT_PUBLISHED` until its registry has given it."""
 
     id: str
     dataset: str
@@ -45,22 +49,30 @@ class Share:
         """The shared topic."""
         return shared_topic(self.dataset, self.id)
 
+    @property
+    def published(self) -> bool:
+        """Whether its schema has an id: nothing is written before."""
+        return self.schema_id != NOT_PUBLISHED
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What identifies a share, in the form that is stored."""
+    """What identifies a share, in the form that is stored; `registry` is empty where its schema
+    stands in our own."""
 
     dataset: str
     effects: dict[str, Any]
     rows: dict[str, Any]
     domain: str
+    registry: str = ""
 
     @property
     def identity(self) -> str:
         """The hash of the form."""
-        text = json.dumps(
-            [self.dataset, self.effects, self.rows, self.domain], sort_keys=True, ensure_ascii=False
-        )
+        parts = [self.dataset, self.effects, self.rows, self.domain]
+        if self.registry:
+            parts.append(self.registry)
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -74,14 +86,15 @@ def keyed_domain(name: str, generation: int) -> str:
     return f"{name}#{generation}" if generation else name
 
 
-def form_of(decision: Decision, generations: Mapping[str, int]) -> Form:
-    """The form of the share that a decision opens, in its domain's generation."""
+def form_of(decision: Decision, generations: Mapping[str, int], registry: str = "") -> Form:
+    """The form of the share that a decision opens, in its domain's generation and a registry."""
     domain = keyed_domain(decision.domain, generations.get(decision.domain, 0))
     return Form(
         decision.dataset,
         effects_to_json(decision.released),
         rows_to_json(decision.rows),
         domain if pseudonymises(decision) else "",
+        registry,
     )
 
 

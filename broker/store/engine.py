@@ -20,7 +20,7 @@ from broker.sqlite_options import STORE, not_given
 from broker.store import postgresql, sqlite
 from broker.unmoved import Unmoved
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""
 
 

@@ -65,7 +65,11 @@ share = Table(
     Column("state", String(16), nullable=False),
     Column("opened_at", String(32), nullable=False, server_default=""),
     Column("closed_at", String(32), nullable=False, server_default=""),
+    Column("registry", String(400), nullable=False, server_default=""),
+    Column("id_there", Integer, nullable=True),
 )
+"""`registry` is the address of the one in which its schema stands, empty: this store;
+`id_there` the schema's id in it, once it is published."""
 
 grant = Table(
     "grant",
@@ -93,6 +97,16 @@ grant = Table(
     Column("changed_at", String(32), nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
+
+published = Table(
+    "published",
+    metadata,
+    Column("registry", String(400), primary_key=True),
+    Column("subject", String(300), primary_key=True),
+    Column("schema_id", Integer, ForeignKey("schema.id"), nullable=True),
+)
+"""Subjects that may stand in a registry elsewhere, noted before they are written there; which of
+our schemas is the last that was kept there."""
 
 domain = Table(
     "domain",

@@ -6,7 +6,7 @@ before it has begun is to be asked again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -30,6 +30,9 @@ _SCHEMES = {
     "key": {"type": "http", "scheme": "bearer", "description": "the API key"},
     "consumer and key": {"type": "http", "scheme": "basic", "description": "for Kafka tools"},
 }
+_REGISTRY = ("schemas", "subjects", "config", "mode", "compatibility", "associations")
+"""Where another product's paths begin: its strict clients know no other members."""
+
 _OPEN = ("/livez", "/readyz")
 
 
@@ -84,22 +87,24 @@ class Outermost:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return error.response()
+    return _answered(request, error)
 
 
 def _not_now(request: Request, error: Exception) -> Response:
-    return away().response()
+    return _answered(request, away())
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
-    return Refusal(50001, "an unforeseen error", "tell the operators, then try again").response()
+    words = "an unforeseen error", "tell the operators, then try again"
+    return _answered(request, Refusal(50001, *words))
 
 
 def _malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
-    return Refusal(42200, f"the parameter {name} is wrong", "/openapi.json lists them").response()
+    words = f"the parameter {name} is wrong", "/openapi.json lists them"
+    return _answered(request, Refusal(42200, *words))
 
 
 def _elsewhere(request: Request, error: Exception) -> Response:
@@ -107,7 +112,16 @@ def _elsewhere(request: Request, error: Exception) -> Response:
     words = {404: "there is nothing here", 405: "this method is not allowed here"}
     what = words.get(error.status_code, "not possible")
     refusal = Refusal(error.status_code * 100, what, "/openapi.json lists what there is")
-    return refusal.response(error.headers)
+    return _answered(request, refusal, error.headers)
+
+
+def _answered(
+    request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The refusal; on the registry's paths with the registry's members alone."""
+    if request.url.path.split("/")[1] in _REGISTRY:
+        refusal = Refusal(refusal.code, refusal.message, wait=refusal.wait)
+    return refusal.response(headers)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -65,7 +65,9 @@ class ShareBody(BaseModel):
     state: str = Field(description="OPENING (being prepared) or LIVE", examples=["LIVE"])
     scope: str = Field(description="division 区划", examples=["371502"])
     items: dict[str, str] = Field(description="item → effect", examples=[{"name": "surname"}])
-    schema_id: int = Field(examples=[7])
+    schema_id: int = Field(
+        description="what the frames carry; 0 until a registry has given it", examples=[7]
+    )
     avro_schema: dict[str, Any] = Field(description="the Avro schema of the values")
     records: str = Field(examples=["/v1/shares/sx5ynivk3/records"])
     snapshot: str = Field(examples=["/v1/shares/sx5ynivk3/snapshot"])

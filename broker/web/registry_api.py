@@ -1,15 +1,17 @@
 """The schema registry as ordinary Avro clients ask for it: reading, of one's own subjects.
 
 Law: a subject or schema id that is not the caller's is answered exactly like one that
-does not exist. Paths, members and codes are those of the Confluent schema registry's REST
-interface; unknown parameters are ignored, no member is added.
+does not exist. An id is what the frames of a share carry, wherever it was given; where two
+registries gave the caller's shares one id for two schemas, it is answered of a subject alone.
+Paths, members and codes are those of the Confluent schema registry's REST interface; unknown
+parameters are ignored, no member is added.
 """
 
 import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import JSONResponse, Response
 
 from broker.sharing.keys import ApiKey
@@ -26,20 +28,23 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
     """The endpoints. `caller` is the dependency that says who calls."""
     router = APIRouter(tags=["registry"], default_response_class=JSONResponse, responses=REGISTRY)
     Caller = Annotated[ApiKey, Depends(caller)]
+    Of = Annotated[str, Query(description="the subject it is wanted for")]
+    Prefix = Annotated[str, Query(alias="subjectPrefix", description="how they begin")]
+    Default = Annotated[
+        str, Query(alias="defaultToGlobal", description="`true`: of any subject, yours or not")
+    ]
 
-    def by_id(key: ApiKey, schema_id: str) -> list[Share]:
-        found = [one for one in rights.shares(key) if str(one.schema_id) == schema_id]
-        if not found:
+    def by_id(key: ApiKey, schema_id: str, subject: str = "") -> list[Share]:
+        found = [one for one in published(rights, key) if str(one.schema_id) == schema_id]
+        named = [one for one in found if subject_of(one) == subject] or found
+        if not named or any(one.schema != named[0].schema for one in named):
             raise Refusal(40403, "Schema not found")
-        return found
+        return named
 
     def of_subject(key: ApiKey, subject: str, version: str = "latest") -> Share:
-        for share in rights.shares(key):
-            if subject_of(share) == subject:
-                if version not in ("latest", "-1", str(VERSION)):
-                    raise Refusal(40402, "Version not found")
-                return share
-        raise Refusal(40401, "Subject not found")
+        share = share_of(rights, key, subject)
+        check_version(version)
+        return share
 
     @router.get("/schemas/types")
     def types(key: Caller) -> Response:
@@ -47,14 +52,14 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
         return JSONResponse(["AVRO"])
 
     @router.get("/schemas/ids/{schema_id}")
-    def schema(key: Caller, schema_id: str) -> Response:
+    def schema(key: Caller, schema_id: str, subject: Of = "") -> Response:
         """A schema by its id."""
-        return JSONResponse({"schema": _text(by_id(key, schema_id)[0])})
+        return JSONResponse({"schema": _text(by_id(key, schema_id, subject)[0])})
 
     @router.get("/schemas/ids/{schema_id}/schema")
-    def bare_schema(key: Caller, schema_id: str) -> Response:
+    def bare_schema(key: Caller, schema_id: str, subject: Of = "") -> Response:
         """A schema by its id, bare."""
-        return JSONResponse(by_id(key, schema_id)[0].schema)
+        return JSONResponse(by_id(key, schema_id, subject)[0].schema)
 
     @router.get("/schemas/ids/{schema_id}/subjects")
     def subjects_of_id(key: Caller, schema_id: str) -> Response:
@@ -69,9 +74,10 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
         )
 
     @router.get("/subjects")
-    def subjects(key: Caller) -> Response:
+    def subjects(key: Caller, prefix: Prefix = "") -> Response:
         """Your subjects."""
-        return JSONResponse(sorted(subject_of(one) for one in rights.shares(key)))
+        found = sorted(subject_of(one) for one in published(rights, key))
+        return JSONResponse([one for one in found if one.startswith(prefix)])
 
     @router.get("/subjects/{subject}/versions")
     def versions(key: Caller, subject: str) -> Response:
@@ -100,9 +106,10 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
         return JSONResponse({"compatibilityLevel": "FULL"})
 
     @router.get("/config/{subject}")
-    def subject_config(key: Caller, subject: str) -> Response:
+    def subject_config(key: Caller, subject: str, default: Default = "") -> Response:
         """The same of a subject."""
-        of_subject(key, subject)
+        if default.lower() != "true" and subject not in map(subject_of, published(rights, key)):
+            raise Refusal(40408, "Subject does not have subject-level compatibility configured")
         return JSONResponse({"compatibilityLevel": "FULL"})
 
     @router.get("/associations/resources/-/{topic}")
@@ -111,6 +118,27 @@ def registry_router(caller: Callable[..., ApiKey], rights: Rights) -> APIRouter:
         return JSONResponse([])
 
     return router
+
+
+def published(rights: Rights, key: ApiKey) -> list[Share]:
+    """The caller's shares whose schema has its id."""
+    return [one for one in rights.shares(key) if one.published]
+
+
+def share_of(rights: Rights, key: ApiKey, subject: str) -> Share:
+    """The caller's share of a subject; `Refusal` where there is none."""
+    for share in published(rights, key):
+        if subject_of(share) == subject:
+            return share
+    raise Refusal(40401, "Subject not found")
+
+
+def check_version(version: str) -> None:
+    """`Refusal` where it is no version, or not the one there is."""
+    if version not in ("latest", "-1", str(VERSION)):
+        if not version.isdecimal() or not 0 < int(version[:12]) < 1 << 31:
+            raise Refusal(42202, "The version is neither a number nor latest")
+        raise Refusal(40402, "Version not found")
 
 
 def described(share: Share) -> dict[str, Any]:

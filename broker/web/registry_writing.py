@@ -15,11 +15,10 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from broker.projection.compatible import compatible
+from broker.projection.compatible import alike, compatible
 from broker.sharing.keys import ApiKey
-from broker.sharing.share import Share
 from broker.web.refusal import Refusal
-from broker.web.registry_api import VERSION, described, subject_of
+from broker.web.registry_api import check_version, described, published, share_of, subject_of
 from broker.web.rights import Rights
 
 LEVEL = "FULL"
@@ -33,25 +32,19 @@ def registry_writing_router(caller: Callable[..., ApiKey], rights: Rights) -> AP
     Caller = Annotated[ApiKey, Depends(caller)]
     Asked = Annotated[Any, Depends(_schema)]
 
-    def known(key: ApiKey, subject: str) -> Share:
-        for share in rights.shares(key):
-            if subject_of(share) == subject:
-                return share
-        raise Refusal(40401, "Subject not found")
-
     @router.post("/subjects/{subject}")
     def lookup(key: Caller, subject: str, asked: Asked) -> Response:
         """Under which id and version a schema stands."""
-        share = known(key, subject)
-        if asked != share.schema:
+        share = share_of(rights, key, subject)
+        if not alike(asked, share.schema):
             raise Refusal(40403, "Schema not found")
         return JSONResponse(described(share))
 
     @router.post("/subjects/{subject}/versions")
     def register(key: Caller, subject: str, asked: Asked) -> Response:
         """The id of a schema that stands there already; nothing else is taken."""
-        for share in rights.shares(key):
-            if subject_of(share) == subject and share.schema == asked:
+        for share in published(rights, key):
+            if subject_of(share) == subject and alike(asked, share.schema):
                 return JSONResponse({"id": share.schema_id})
         raise _written_by_nobody()
 
@@ -59,9 +52,8 @@ def registry_writing_router(caller: Callable[..., ApiKey], rights: Rights) -> AP
     @router.post("/compatibility/subjects/{subject}/versions/{version}")
     def compatibility(key: Caller, subject: str, asked: Asked, version: str = "latest") -> Response:
         """Whether a schema could follow the one that stands."""
-        share = known(key, subject)
-        if version not in ("latest", "-1", str(VERSION)):
-            raise Refusal(40402, "Version not found")
+        share = share_of(rights, key, subject)
+        check_version(version)
         return JSONResponse({"is_compatible": compatible(asked, share.schema, LEVEL)})
 
     @router.put("/config")
@@ -83,8 +75,7 @@ def registry_writing_router(caller: Callable[..., ApiKey], rights: Rights) -> AP
 def _written_by_nobody() -> Refusal:
     return Refusal(
         40302,
-        "schemas follow from decisions: nobody writes them here",
-        "ask for other items with a grant 共享申请",
+        "schemas follow from decisions: nobody writes them here; ask for other items with a grant",
     )
 
 
