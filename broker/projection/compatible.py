@@ -20,7 +20,8 @@ PROMOTED = {
 """What a reader may call what was written as that."""
 
 LEVELS = ("NONE", "BACKWARD", "FORWARD", "FULL")
-"""In the registry's words; each has a form over all versions, `…_TRANSITIVE`."""
+"""In the registry's words; each has a form over all versions, `…_TRANSITIVE`, which is the same
+where there is one."""
 
 _NAMED = ("record", "error", "enum", "fixed")
 
@@ -38,13 +39,6 @@ def compatible(new: Any, old: Any, level: str) -> bool:
     plain = level.removesuffix("_TRANSITIVE")
     backward = plain not in ("BACKWARD", "FULL") or readable(old, new)
     return backward and (plain not in ("FORWARD", "FULL") or readable(new, old))
-
-
-def compatible_with_all(new: Any, olds: list[Any], level: str) -> bool:
-    """Whether a new schema may follow the old ones, oldest first: the last of them, or at a
-    transitive level each."""
-    asked = olds if level.endswith("_TRANSITIVE") else olds[-1:]
-    return all(compatible(new, old, level) for old in asked)
 
 
 def alike(one: Any, other: Any) -> bool:

@@ -44,8 +44,8 @@ def test_an_ordinary_client_reads_looks_up_and_registers_what_stands(web: Served
     assert client.test_compatibility(subject, same) is True
     assert client.get_compatibility(subject) == "FULL"
     decode = AvroDeserializer(client)
-    record = web.broker.log.read(share.topic, 0, 0, 9) or web.broker.log.read(share.topic, 1, 0, 9)
-    value = decode(record[0].value, SerializationContext(share.topic, MessageField.VALUE))
+    record = next(one for n in range(4) for one in web.broker.log.read(share.topic, n, 0, 1))
+    value = decode(record.value, SerializationContext(share.topic, MessageField.VALUE))
     assert set(value) == {field["name"] for field in share.schema["fields"]}
 
 
@@ -91,6 +91,60 @@ def test_nobody_writes_and_every_refusal_is_the_registrys(web: Served) -> None:
         with pytest.raises(SchemaRegistryError) as error:
             client.register_schema(strange, same)
         assert code(error) == (403, 40302)
+
+
+def test_what_tools_ask_is_answered_in_the_registrys_words(web: Served) -> None:
+    mine, other = live(web.broker, "a").share, live(web.broker, "b", "sex").share
+    assert mine and other
+    client, subject = web.client("a"), f"{mine.topic}-value"
+    strange = f"{other.topic}-value"
+    for asked in ("abc", "0", "-2", "1.0", "2147483648", "9" * 5_000):
+        refused(client.get(f"/subjects/{subject}/versions/{asked}"), 422, 42202)
+    for asked in ("2", "2147483647"):
+        refused(client.get(f"/subjects/{subject}/versions/{asked}"), 404, 40402)
+    level = {"compatibilityLevel": "FULL"}
+    assert client.get(f"/config/{subject}").json() == client.get("/config").json() == level
+    for name in (strange, "nothing-value"):
+        refused(client.get(f"/config/{name}"), 404, 40408)
+        refused(client.get(f"/config/{name}", params={"defaultToGlobal": "false"}), 404, 40408)
+        assert client.get(f"/config/{name}", params={"defaultToGlobal": "true"}).json() == level
+    assert client.get("/subjects", params={"subjectPrefix": "shared.ga."}).json() == [subject]
+    assert client.get("/subjects", params={"subjectPrefix": "other"}).json() == []
+    by_id = f"/schemas/ids/{mine.schema_id}"
+    more = {"subject": strange, "fetchMaxId": "true", "format": "", "normalize": "False"}
+    assert client.get(by_id, params=more).json() == client.get(by_id).json()
+    for method, path in (
+        ("GET", "/schemas/nowhere"), ("GET", "/subjects/x/y/z"), ("PATCH", "/subjects"),
+        ("POST", "/associations/resources/-/x"), ("GET", "/mode/x/y"),
+    ):  # fmt: skip
+        answer = client.request(method, path)
+        assert answer.status_code in (404, 405), path
+        assert set(answer.json()) == {"error_code", "message"}, path
+    nobody = web.with_key("").get("/subjects")
+    assert nobody.status_code == 401 and set(nobody.json()) == {"error_code", "message"}
+
+
+def refused(answer: Any, status: int, error: int) -> None:
+    assert answer.status_code == status and answer.json()["error_code"] == error, answer.text
+    assert set(answer.json()) == {"error_code", "message"}
+
+
+def test_clients_of_either_age_find_the_subject(web: Served) -> None:
+    """New ones ask first which subject is tied to the topic; older ones take its name."""
+    share = live(web.broker, "a").share
+    assert share
+    client = registry(web, "a")
+    assert client.get_associations_by_resource_name(share.topic, "-", "topic", ["value"]) == []
+    record = next(one for n in range(4) for one in web.broker.log.read(share.topic, n, 0, 1))
+    for strategy in ("TOPIC", "ASSOCIATED"):
+        decode = AvroDeserializer(client, conf={"subject.name.strategy.type": strategy})
+        value = decode(record.value, SerializationContext(share.topic, MessageField.VALUE))
+        assert set(value) == {"name", "sex"}, strategy
+    java = {**share.schema, "name": f"{share.schema['namespace']}.{share.schema['name']}"}
+    del java["namespace"]
+    asked = Schema(json.dumps(java), "AVRO")
+    found = client.lookup_schema(f"{share.topic}-value", asked, normalize_schemas=True)
+    assert found.schema_id == share.schema_id, "written down in another way it is the same"
 
 
 @pytest.mark.parametrize(

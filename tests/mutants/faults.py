@@ -10,12 +10,14 @@ from dataclasses import dataclass
 POLICY = "tests/laws/test_policy_laws.py"
 PROJECTION = "tests/laws/test_projection_laws.py"
 LOOSENING = "tests/laws/test_loosening_laws.py"
+COMPATIBLE = "tests/laws/test_compatible_laws.py"
 SHARING = "tests/unit/test_sharing.py"
 LIFE = "tests/unit/test_life.py"
 DECIDE = "broker/policy/decide.py"
 GUARDS = "broker/policy/guards.py"
 EFFECTS = "broker/policy/effects.py"
 MASKS = "broker/projection/masks.py"
+RESOLVING = "broker/projection/compatible.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,41 @@ class Fault:
 
 
 FAULTS = (
+    Fault(
+        f"{COMPATIBLE}::test_what_is_called_readable_is_read",
+        RESOLVING,
+        'return set(writer["symbols"]) <= set(reader["symbols"])',
+        'return bool(set(writer["symbols"]) & set(reader["symbols"]))',
+        "a value that its reader does not know is called readable",
+    ),
+    Fault(
+        f"{COMPATIBLE}::test_a_schema_reads_itself_and_what_lacks_a_field_with_a_default",
+        RESOLVING,
+        '            else "default" in one\n',
+        "            else True\n",
+        "a field that nothing fills is called readable",
+    ),
+    Fault(
+        f"{COMPATIBLE}::test_what_is_called_alike_has_the_same_bytes",
+        RESOLVING,
+        '[one["name"], _written_out(one["type"], space), one.get("default", ...)]',
+        '[one["name"], one.get("default", ...)]',
+        "an id is taken under which another schema stands: values are read as what they are not",
+    ),
+    Fault(
+        f"{COMPATIBLE}::test_a_logical_type_is_no_other",
+        RESOLVING,
+        '    return schema["logicalType"], schema.get("precision"), schema.get("scale", 0)\n',
+        '    return (schema["logicalType"],)\n',
+        "an amount is read as ten times as much",
+    ),
+    Fault(
+        f"{COMPATIBLE}::test_a_type_that_is_named_is_looked_up",
+        RESOLVING,
+        "schema = named[_last(schema)]\n",
+        "return schema\n",
+        "two types of one name are taken for one",
+    ),
     Fault(
         f"{POLICY}::test_nothing_without_an_active_grant",
         "broker/policy/model.py",

@@ -9,6 +9,8 @@ SLOW = "tests/faults/test_slow.py::test_a_slow_client_is_cut_with_its_right"
 STREAM = "tests/unit/test_stream.py"
 WATCH = "tests/unit/test_watch.py"
 
+ELSEWHERE = "tests/integration/test_registry_elsewhere.py"
+
 WEB = (
     Fault(
         f"{LINES}::test_a_look_that_fails_ends_what_is_open_and_not_the_watching",
@@ -170,5 +172,56 @@ WEB = (
         '            raise Refusal(40403, "Schema not found")\n',
         '            raise Refusal(40403 if len(schema_id) > 3 else 40301, "Schema not found")\n',
         "a schema of others is told from one that is not there",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_one_id_for_two_schemas_is_answered_of_a_subject_alone",
+        "broker/web/registry_api.py",
+        "        if not named or any(one.schema != named[0].schema for one in named):\n",
+        "        if not named:\n",
+        "values are read by the schema of another share",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_a_stale_view_of_a_share_writes_no_frame",
+        "broker/relay/worker.py",
+        " if share.topic in topics and share.published]",
+        " if share.topic in topics]",
+        "frames carry an id that no registry has given",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_a_share_waits_while_the_registry_is_away_and_opens_when_it_is_back",
+        "broker/sharing/life.py",
+        "return [one for one in _in(connection, OPENING) if one[0] not in without]",
+        "return [one for one in _in(connection, OPENING) if one[0] not in without or True]",
+        "a share has a topic before its schema has an id",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_what_ends_between_publishing_and_noting_leaves_no_subject",
+        "broker/sharing/publishing.py",
+        """        with self._store.writing() as connection:
+            self._note(connection, one.subject)
+        number""",
+        "        number",
+        "the subject of a share that has ended stays there for ever",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_an_id_is_taken_only_where_ours_stands_under_it",
+        "broker/external_registry.py",
+        "    return alike(found, schema)\n",
+        "    return True\n",
+        "values are read by a schema that is not theirs",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_plain_text_to_another_machine_is_refused",
+        "broker/external_registry.py",
+        'if parts.scheme == "http" and not is_loopback(host):',
+        'if parts.scheme == "http" and host == "localhost":',
+        "the registry's password crosses the network in plain text",
+    ),
+    Fault(
+        f"{ELSEWHERE}::test_another_registry_means_another_share_and_the_old_is_read_until_then",
+        "broker/sharing/share.py",
+        "            parts.append(self.registry)\n",
+        "            pass\n",
+        "frames of one registry's ids stand where another is asked",
     ),
 )
