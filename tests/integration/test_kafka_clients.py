@@ -18,6 +18,7 @@ from broker.cli.snippet import FOLDER, Lang, filled
 from broker.sharing.share import LIVE
 from deploy.kafka.cluster import Cluster, NoKafka, fetch_libraries
 from tests import city, debian
+from tests.elsewhere import FIRST, elsewhere
 from tests.kafka import lacking
 from tests.serving import Served, served
 
@@ -39,7 +40,9 @@ def web(on_kafka: Callable[[str], None], tmp_path: Path) -> Iterator[Served]:
 class Client:
     """A program of README's, running as a consumer; what it prints goes into a file."""
 
-    def __init__(self, web: Served, kafka: Cluster, lang: Lang, folder: Path) -> None:
+    def __init__(
+        self, web: Served, kafka: Cluster, lang: Lang, folder: Path, registry: str = ""
+    ) -> None:
         self.name = lang.value.replace("-", "_")
         self.grant = city.grant(web.broker, self.name, "name").grant.id
         password = web.broker.credentials.rotate(self.name)
@@ -53,7 +56,7 @@ class Client:
             "CONSUMER": self.name,
             "PASSWORD": password,
             "KEY": web.broker.api_keys.add(self.name),
-            "REGISTRY": web.url,
+            "REGISTRY": registry or web.url,
             "DATASET": DATASET,
             "PATH": f"{folder}:{os.environ['PATH']}",
         }
@@ -158,6 +161,41 @@ def test_each_client_reads_its_share_and_moves_on_to_the_next(
 @pytest.mark.parametrize("lang", [one for one in Lang if one is not Lang.CONSOLE])
 def test_readme_shows_them_as_they_are(lang: Lang) -> None:
     assert (FOLDER / f"{lang}.txt").read_text("utf-8") in README
+
+
+def test_a_client_reads_by_a_registry_elsewhere_and_moves_on(
+    kafka: Cluster,
+    on_kafka: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The ids in the frames are that registry's; a closed share's subject goes with it."""
+    on_kafka("librdkafka")
+    city.use_mapping(tmp_path)
+    with elsewhere() as there:
+        monkeypatch.setenv("SHUQIAO_REGISTRY_URL", there.url)
+        with served(tmp_path, PEOPLE) as web:
+            client = Client(web, kafka, Lang.PYTHON, tmp_path, there.url)
+            publisher = web.broker.publisher
+            assert publisher
+            try:
+                publisher.step()
+                city.relay(web.broker)
+                (first,) = web.broker.sharing.shares()
+                assert first.schema_id >= FIRST
+                client.start()
+                city.until(lambda: shows(client, Lang.PYTHON, first.topic), 60)
+                web.broker.sharing.suspend(client.grant, "t")
+                web.broker.life.advance()
+                web.broker.sharing.resume(client.grant, "t")
+                publisher.step()
+                city.relay(web.broker)
+                (second,) = web.broker.sharing.shares()
+                city.until(lambda: shows(client, Lang.PYTHON, second.topic), 60)
+            finally:
+                client.end()
+            shared = [name for name in there.subjects if name.startswith("shared.")]
+            assert shared == [f"{second.topic}-value"] and not there.deleted
 
 
 def test_snippets_are_filled_in_and_hold_no_secret(
