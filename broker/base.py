@@ -123,11 +123,9 @@ class Base:
         return Registry(self.store)
 
     @cached_property
-    def elsewhere(self) -> "ExternalRegistry | None":
-        """The registry that schemas are published in; None where our own is all there is."""
+    def elsewhere(self) -> "ExternalRegistry":
+        """The registry that the settings name; `SettingsError` where they cannot be used."""
         settings = self.settings
-        if not settings.registry_url:
-            return None
         from broker.external_registry import ExternalRegistry, RegistryAddress
 
         secret, file = "", settings.registry_password_file

@@ -82,18 +82,19 @@ class Broker(Sources):
             self.registry,
             self.versions,
             lambda: self.today,
-            self.elsewhere.name if self.elsewhere else "",
+            self.settings.registry_url,
         )
 
     @cached_property
     def publisher(self) -> Publisher | None:
         """Publishes schemas elsewhere; None where our own registry is all there is."""
-        if self.elsewhere is None:
+        if not self.settings.registry_url:
             return None
         return Publisher(
             self.store,
             self.registry,
-            self.elsewhere,
+            self.settings.registry_url,
+            lambda: self.elsewhere,
             Lease(self.store, "publisher"),
             list(self.catalog.datasets.values()),
             lambda: self.log.topics(),

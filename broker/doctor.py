@@ -20,6 +20,7 @@ from broker.log.place import network_file_system
 from broker.policy.load import check_policy
 from broker.private_file import PRIVATE
 from broker.seal import PROOF
+from broker.sharing.publishing import left_behind
 from broker.sqlite_options import OLDEST, build_faults
 from broker.web.address import listening
 from broker.web.role import port_hold
@@ -210,19 +211,19 @@ def _on_cluster(broker: Broker) -> Iterator[Finding]:
 
 
 def _registry(broker: Broker) -> Iterator[Finding]:
-    if broker.elsewhere is None or broker.publisher is None:
-        yield Finding("registry", "our own")
-        return
-    broker.elsewhere.reach()
-    yield Finding("registry", f"{broker.elsewhere.name} answers")
-    if not _store_is_there(broker):
-        return
-    if waiting := len(broker.publisher.waiting()):
-        mend = "see that `shuqiao up` or `shuqiao controller` runs, and what it says"
-        yield Finding("registry", f"{waiting} shares wait until their schemas are published", mend)
-    for name, left in broker.publisher.left().items():
-        mend = "delete them there by hand, or name it in registry_url until they are gone"
-        yield Finding("registry", f"{left} subjects may still stand in {name}", mend)
+    address, publisher = broker.settings.registry_url, broker.publisher
+    if _store_is_there(broker):
+        for name, left in left_behind(broker.store, address).items():
+            mend = "name it in registry_url until all shares there are closed, or delete them there"
+            yield Finding("registry", f"{left} subjects may still stand in {name}", mend)
+        waiting = publisher.waiting() if publisher else []
+        if waiting:
+            mend = "see that `shuqiao up` or `shuqiao controller` runs, and what it says"
+            found = f"{len(waiting)} shares wait until their schemas are published"
+            yield Finding("registry", found, mend)
+    if publisher:
+        broker.elsewhere.reach()
+    yield Finding("registry", f"{address} answers" if publisher else "our own")
 
 
 def _ports(broker: Broker) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ not at all, without a redirect. The text of its answers is never shown: only sta
 
 import json
 import ssl
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,24 +35,19 @@ _FORM = "application/vnd.schemaregistry.v1+json"
 
 @dataclass(frozen=True, slots=True)
 class RegistryAddress:
-    """Where it is; `user` is empty where nobody says who he is; `authority` is the PEM file of who
-    signed its certificate, None: those that this machine trusts."""
+    """Where it is, without a slash at the end; `user` is empty where nobody says who he is;
+    `authority` is the PEM file of who signed its certificate, None: those this machine trusts."""
 
     url: str
     user: str = ""
     password: str = field(default="", repr=False)
     authority: Path | None = None
 
-    @property
-    def name(self) -> str:
-        """The address, written in one way: what tells one registry from another."""
-        return self.url.strip().rstrip("/")
-
     def check(self) -> None:
         """`SettingsError` where it is no address, holds a password, or would be reached in plain
         text from another machine."""
         try:
-            parts = urlsplit(self.name)
+            parts = urlsplit(self.url)
             host, _ = parts.hostname or "", parts.port
         except ValueError:
             raise _wrong("the address cannot be used") from None
@@ -74,7 +70,7 @@ class ExternalRegistry:
     def __init__(self, address: RegistryAddress) -> None:
         """Opens no connection yet; `SettingsError` where the settings cannot be used."""
         address.check()
-        self.name = address.name
+        self.name = address.url
         try:
             authority = str(address.authority) if address.authority else None
             trusted = ssl.create_default_context(cafile=authority)
@@ -136,11 +132,12 @@ class ExternalRegistry:
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": _FORM}
         try:
+            until = time.monotonic() + 2 * SECONDS
             with self._client.stream(method, path, content=content, headers=headers) as answer:
                 text = b""
                 for part in answer.iter_bytes():
                     text += part
-                    if len(text) > _LARGEST:
+                    if len(text) > _LARGEST or time.monotonic() > until:
                         raise self._strange(subject)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
             raise RegistryAway(

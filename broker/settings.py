@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     )
 
     registry_url: str = Field(
-        "", description="address of a schema registry that schemas are published in; none: our own"
+        "",
+        max_length=400,
+        description="address of a schema registry that schemas are published in; none: our own",
     )
     registry_user: str = Field("", description="the broker's own user there")
     registry_password_file: Path | None = Field(None, description="file that holds its password")
@@ -101,6 +103,11 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError("unknown time zone") from None
         return name
+
+    @field_validator("registry_url")
+    @classmethod
+    def _written_in_one_way(cls, url: str) -> str:
+        return url.strip().rstrip("/")
 
     @property
     def zone(self) -> ZoneInfo:

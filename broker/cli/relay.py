@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.up import run
-from broker.errors import RegistryError
+from broker.errors import RegistryError, SettingsError
 from broker.relay.progress import Progress as Relayed
 from broker.relay.yearly import order_year
 from broker.telemetry import SharesOpen
@@ -72,7 +72,7 @@ def publish(broker: Broker) -> None:
     say = Console(stderr=True) if OUTPUT.as_json else OUTPUT.console
     try:
         broker.publisher.step()
-    except RegistryError as error:
+    except (RegistryError, SettingsError) as error:
         say.print(f"✗ {error}", markup=False, highlight=False, soft_wrap=True)
     if waiting := len(broker.publisher.waiting()):
         zh = f"○ {waiting} 个共享等待登记数据结构"

@@ -35,8 +35,6 @@ COLLECTED = 10.0
 class Elsewhere(Protocol):
     """The registry: see `broker.external_registry`."""
 
-    name: str
-
     def publish(self, subject: str, schema: Schema) -> int:
         """The schema's id there."""
 
@@ -54,7 +52,8 @@ class _Due:
 
 
 class Publisher:
-    """The role: brings the registry into line with the shares. `topics` gives those there are."""
+    """The role: brings the registry into line with the shares. `topics` gives those there are,
+    `elsewhere` the registry at `address`: only what asks it fails where that cannot be had."""
 
     name = "publisher"
 
@@ -62,13 +61,15 @@ class Publisher:
         self,
         store: Store,
         registry: Registry,
-        elsewhere: Elsewhere,
+        address: str,
+        elsewhere: Callable[[], Elsewhere],
         lease: Lease,
         datasets: Sequence[Dataset],
         topics: Callable[[], Mapping[str, int]],
     ) -> None:
         self._store = store
         self._registry = registry
+        self._name = address
         self._elsewhere = elsewhere
         self._lease = lease
         self._datasets = datasets
@@ -112,17 +113,6 @@ class Publisher:
             kept = self._kept(connection)
         return [one for one in sorted(kept) if one.startswith(SHARED) and one not in due]
 
-    def left(self) -> dict[str, int]:
-        """How many subjects may still stand in other registries, which the settings no longer
-        name."""
-        query = (
-            select(table.c.registry, func.count())
-            .where(table.c.registry != self._elsewhere.name)
-            .group_by(table.c.registry)
-        )
-        with self._store.reading() as connection:
-            return {name: count for name, count in connection.execute(query)}
-
     def _try(self, failed: list[RegistryError], act: Callable[[], None]) -> None:
         try:
             act()
@@ -153,7 +143,7 @@ class Publisher:
     def _shares(self, connection: Connection) -> list[_Due]:
         is_open = shares.c.state.in_((OPENING, LIVE))
         query = select(shares.c.id, shares.c.dataset, shares.c.schema_id).where(
-            is_open, shares.c.registry == self._elsewhere.name
+            is_open, shares.c.registry == self._name
         )
         return [
             _Due(f"{shared_topic(row.dataset, row.id)}-value", row.schema_id, row.id)
@@ -161,16 +151,14 @@ class Publisher:
         ]
 
     def _kept(self, connection: Connection) -> dict[str, int | None]:
-        query = select(table.c.subject, table.c.schema_id).where(
-            table.c.registry == self._elsewhere.name
-        )
+        query = select(table.c.subject, table.c.schema_id).where(table.c.registry == self._name)
         return {row.subject: row.schema_id for row in connection.execute(query)}
 
     def _publish(self, one: _Due) -> None:
-        mine = table.c.registry == self._elsewhere.name, table.c.subject == one.subject
+        mine = table.c.registry == self._name, table.c.subject == one.subject
         with self._store.writing() as connection:
             self._note(connection, one.subject)
-        number = self._elsewhere.publish(one.subject, self._registry.schema(one.schema_id))
+        number = self._elsewhere().publish(one.subject, self._registry.schema(one.schema_id))
         with self._store.writing() as connection:
             self._note(connection, one.subject)  # another may have withdrawn it meanwhile
             connection.execute(update(table).where(*mine).values(schema_id=one.schema_id))
@@ -181,13 +169,24 @@ class Publisher:
 
     def _note(self, connection: Connection, subject: str) -> None:
         """Remember that the subject may stand there."""
-        mine = table.c.registry == self._elsewhere.name, table.c.subject == subject
+        mine = table.c.registry == self._name, table.c.subject == subject
         if connection.execute(select(table).where(*mine)).first() is None:
-            values = {"registry": self._elsewhere.name, "subject": subject}
+            values = {"registry": self._name, "subject": subject}
             connection.execute(insert(table).values(**values))
 
     def _withdraw(self, subject: str) -> None:
-        self._elsewhere.withdraw(subject)
-        mine = table.c.registry == self._elsewhere.name, table.c.subject == subject
+        self._elsewhere().withdraw(subject)
+        mine = table.c.registry == self._name, table.c.subject == subject
         with self._store.writing() as connection:
             connection.execute(delete(table).where(*mine))
+
+
+def left_behind(store: Store, address: str) -> dict[str, int]:
+    """How many subjects may still stand in each registry but the one at `address`."""
+    query = (
+        select(table.c.registry, func.count())
+        .where(table.c.registry != address)
+        .group_by(table.c.registry)
+    )
+    with store.reading() as connection:
+        return {name: count for name, count in connection.execute(query)}

@@ -108,7 +108,7 @@ def test_a_share_waits_while_the_registry_is_away_and_opens_when_it_is_back(
     assert broker.sharing.share(share.id).state == OPENING
     assert f"share.{share.id}" not in broker.settings.keyring_path.read_text("utf-8")
     found = [one for one in examine(broker) if one.check == "registry"]
-    assert [one.well for one in found] == [False]
+    assert [one.well for one in found] == [False, False]
     there.away = False
     relay_all(broker)
     assert broker.sharing.share(share.id).state == LIVE and len(ids(broker, share.topic)) == 1
@@ -157,7 +157,7 @@ def test_what_ends_between_publishing_and_noting_leaves_no_subject(
     broker: Broker, there: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = city.grant(broker, "a", "name sex")
-    assert outcome.share and broker.elsewhere
+    assert outcome.share
     publish = broker.elsewhere.publish
 
     def killed(subject: str, schema: dict[str, Any]) -> int:
@@ -198,6 +198,9 @@ def test_another_registry_means_another_share_and_the_old_is_read_until_then(
         relay_all(again)
         (back,) = again.sharing.shares("ga.resident_base")
         assert ids(again, back.topic) == {old.schema_id}
+        first, *rest = [one for one in examine(again) if one.check == "registry"]
+        assert f"2 subjects may still stand in {there.url}" in first.found and first.mend
+        assert [one.found for one in rest] == ["our own"]
 
 
 def test_a_refusal_of_one_subject_keeps_no_other_from_it(
@@ -232,6 +235,28 @@ def test_an_id_is_taken_only_where_ours_stands_under_it(there: Elsewhere, instea
     with pytest.raises(RegistryError, match="another schema"):
         registry.publish("s-value", SCHEMA)
     registry.close()
+
+
+def test_a_setting_that_cannot_be_used_takes_no_right_from_revoking(
+    tmp_path: Path, there: Elsewhere, capsys: pytest.CaptureFixture[str]
+) -> None:
+    city.fill(tmp_path, range(5), NOW)
+    with city.city(tmp_path, registry_url=there.url) as broker:
+        city.collect(broker, limit=100)
+        outcome, waiting = city.grant(broker, "a", "name sex"), None
+        step(broker)
+        city.relay(broker)
+        waiting = city.grant(broker, "b", "sex")
+    lost = {"registry_url": there.url, "registry_password_file": tmp_path / "lost"}
+    with city.city(tmp_path, **lost) as broker:
+        relay_all(broker)
+        assert "registry_password_file" in capsys.readouterr().out
+        for one in (outcome, waiting):
+            assert one.share
+            broker.sharing.revoke(one.grant.id, "over")
+            assert broker.life.advance() == [one.share.id], "also one that never opened"
+        *_, found = [one for one in examine(broker) if one.check == "registry"]
+        assert not found.well and "password" in found.found
 
 
 @pytest.mark.parametrize(
