@@ -4,19 +4,19 @@ Law: nothing is built before it is asked for, and everything is built once.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
-from broker.errors import SettingsError
 from broker.hold import Hold, Presence
 from broker.keyring import Keyring
 from broker.log.cluster import Cluster
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Log
-from broker.migration import DONE
+from broker.migration import must_be_carried_over
 from broker.model import Dataset
 from broker.registry import Registry
 from broker.seal import Sealer, open_sealer
@@ -37,6 +37,7 @@ class Base:
         """`clock` gives the time now, with its zone."""
         self.settings = settings
         self.clock = clock
+        self._at_work = ExitStack()
 
     @cached_property
     def divisions(self) -> Divisions:
@@ -70,17 +71,23 @@ class Base:
 
     @cached_property
     def log(self) -> Log:
-        """The log: a file, or a cluster where the settings name one."""
+        """The log: a file, or a cluster where the settings name one. Who has it is at work in the
+        state folder."""
+        with ExitStack() as work:
+            work.enter_context(self.presence.among())
+            log = self._opened_log()
+            self._at_work = work.pop_all()
+        return log
+
+    def _opened_log(self) -> Log:
         if not self.settings.kafka_servers:
             return EmbeddedLog(self.settings.log_path)
         log = self.kafka_log()
-        if self.settings.log_path.exists() and log.position(DONE) is None:
+        try:
+            must_be_carried_over(log, self.settings.log_path)
+        except BaseException:
             log.close()
-            raise SettingsError(
-                "this folder has a log of its own, which was not carried over to the cluster",
-                where=str(self.settings.log_path),
-                mend="`shuqiao migrate embedded-to-kafka`; or move it away, to begin with nothing",
-            )
+            raise
         return log
 
     def kafka_log(self) -> Log:
@@ -166,3 +173,4 @@ class Base:
         for name in ("log", "cluster", "elsewhere", "store", "telemetry"):
             if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()
+        self._at_work.close()

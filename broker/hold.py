@@ -76,13 +76,14 @@ class Presence:
     @contextmanager
     def among(self) -> Iterator[None]:
         """At work until the block ends; `SettingsError` where somebody is alone just now."""
-        with self._locked(fcntl.LOCK_SH, "is just being made anew", "try again in a moment"):
+        what = "is just being made anew, or carried over to a cluster"
+        with self._locked(fcntl.LOCK_SH, what, "try again once that has ended"):
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Alone until the block ends; `SettingsError` where anybody is at work."""
-        mend = "end `up`, the demo or the role that runs there first, or name another folder"
+        mend = "end `up`, the demo, the role or the command that runs there first"
         with self._locked(fcntl.LOCK_EX, "is at work: a process uses it", mend):
             yield
 

@@ -1,21 +1,29 @@
 """From one log to another: what was collected, and where the sources stand.
 
 Law: what is copied is copied as it stands, sealed, in order, to the same partition; how far is
-committed with what was copied, so a migration that was broken off goes on where it was. Nothing
-counts as migrated that was not read back and found equal. Shares are not copied: their offsets
+committed with what was copied, so a migration that was broken off goes on where it was, also where
+the source went on meanwhile. Nothing counts as migrated that was not read back and found equal;
+once it does, nothing is written to the target any more. Shares are not copied: their offsets
 would mean something else, so each grant gets a new one. What the relay set aside arises anew.
 """
 
 import hashlib
+import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
-from broker.errors import LogError
-from broker.log.interface import Append, Batch, Log, PositionWrite, TableWrite
+from broker.errors import LogError, SettingsError
+from broker.log.embedded import EmbeddedLog
+from broker.log.interface import Append, Batch, Log, PositionWrite, Stored, TableWrite
 from broker.log.topics import (
+    COLLECTED,
+    COMMITS,
+    OURS,
+    QUARANTINE,
     SHARE_POSITIONS,
-    SHARED,
     owners_table,
     rejected_table,
     rows_table,
@@ -30,17 +38,26 @@ ORIGIN = f"{_MARKS}origin"
 """The position that names, in both logs, the migration that they are part of."""
 
 DONE = f"{_MARKS}done"
-"""The position that is there, in the target, once everything was found equal."""
+"""The position that is there, in the target, once everything was found equal. It says up to which
+offset of each partition the target is what was carried over."""
 
-_NOT_CARRIED = ("relay.", "pass.", SHARE_POSITIONS, _MARKS)
-"""Positions of the relay, which begins anew, and the migration's own."""
+_CARRIED = (COLLECTED, QUARANTINE)
+NOT_CARRIED = ("relay.", "pass.", SHARE_POSITIONS, COMMITS, _MARKS)
+"""What the names of positions start with that stay: of the relay, which begins anew, of an engine
+for itself, and the migration's own."""
 
-_TABLES = (owners_table, rejected_table, rows_table, sources_table)
+TABLES = (owners_table, rejected_table, rows_table, sources_table)
+"""The tables that are carried over; the relay's memberships arise anew."""
+
 _PAGE = 5_000
+_BYTES = 8_000_000
+"""Bytes that are copied in one commit, at least a record."""
 RELAY = "relay"
 """The source that the relay's quarantine entries name."""
 
 Advance = Callable[[int], None]
+_Versions = dict[bytes, tuple[int, bytes | None]]
+"""Offset and hash of every key's last version; no hash where it was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +83,25 @@ class Migration:
         self._target = target
         self._datasets = datasets
         self._sealer = sealer
-        self._advance: Advance = lambda copied: None
+        self._advance: Advance = lambda offsets: None
 
     def watched(self, advance: Advance) -> None:
-        """From here on `advance` hears how many records were copied."""
+        """From here on `advance` hears how many offsets of `total` were passed."""
         self._advance = advance
 
     @property
     def done(self) -> bool:
         """Whether it was finished before."""
-        return self._target.position(DONE) is not None
-
-    def topics(self) -> dict[str, int]:
-        """The topics that are carried over, with their partitions."""
-        found = self._source.topics()
-        return {name: number for name, number in sorted(found.items()) if self._is_carried(name)}
+        mine = self._source.position(ORIGIN)
+        return (
+            mine is not None
+            and mine == self._target.position(ORIGIN)
+            and self._carried() is not None
+        )
 
     def total(self) -> int:
-        """How many records there are to copy, at most."""
-        return sum(
-            self._source.end(topic, number)
-            for topic, count in self.topics().items()
-            for number in range(count)
-        )
+        """How many offsets there are to pass, of the source."""
+        return sum(self._source.end(*place) for place in self._places())
 
     def begin(self) -> None:
         """Mark both as parts of one migration; `LogError` where the target is in use already."""
@@ -99,129 +112,213 @@ class Migration:
         theirs = self._target.position(ORIGIN)
         if theirs == mine:
             return
-        if theirs is not None or any(map(self._is_carried, self._target.topics())):
+        if theirs is not None or any(name.startswith(OURS) for name in self._target.topics()):
             raise LogError(
-                "the cluster holds collected records of another origin",
+                "the cluster holds what was collected or shared already, of another origin",
                 where="setting kafka_servers",
-                mend="name an empty cluster; nothing was copied",
+                mend="name a cluster that has nothing of ShuQiao; nothing was copied",
             )
         self._target.commit(Batch(positions=[PositionWrite(ORIGIN, None, mine)]))
 
     def copy(self) -> None:
         """Copy what is not there yet."""
-        topics = self.topics()
-        self._target.create_topics(topics)
-        for topic, count in topics.items():
-            for partition in range(count):
-                self._copy_topic(topic, partition)
+        self._target.create_topics(self._topics())
+        for topic, partition in self._places():
+            self._copy_records(topic, partition)
         for table, partition in self._tables():
             self._copy_table(table, partition)
-        self._copy_positions()
+        if moves := self._moves():
+            self._target.commit(Batch(positions=moves))
 
     def compare(self) -> Iterator[Compared]:
-        """Read both logs whole, topic by topic and table by table."""
-        there = self._target.topics()
-        for topic, count in self.topics().items():
+        """Read both logs whole: of every key the last version must be the same.
+
+        Once it is done the target goes on: then what was collected is compared alone, and a later
+        version is right as well. (A key that was deleted there longer than 30 days ago has none.)
+        """
+        carried, there = self._carried(), self._target.topics()
+        for topic, count in self._topics().items():
             entries, equal = 0, there.get(topic) == count
-            for partition in range(count) if equal else ():
-                number, mine = self._digest(self._source, topic, partition)
-                entries += number
-                equal = equal and (number, mine) == self._digest(self._target, topic, partition)
+            upto = carried.get(topic) if carried else None
+            for partition in range(count):
+                mine = self._versions(self._source, topic, partition, self._advance)
+                entries += sum(found is not None for _, found in mine.values())
+                if equal:
+                    theirs = self._versions(self._target, topic, partition, lambda offsets: None)
+                    equal = _same(mine, theirs, upto[partition] if upto else None)
             yield Compared(topic, entries, equal)
-        for table, partition in self._tables():
-            here, there_too = (self._entries(log, table, partition) for log in self._both)
-            if here or there_too:
-                yield Compared(f"{table}/{partition}", len(here), here == there_too)
-        positions = [self._positions(log) for log in self._both]
-        missing = positions[0].items() - positions[1].items()
-        yield Compared("positions", len(positions[0]), not missing)
+        if carried is None:
+            yield from self._compare_standing()
 
     def finish(self) -> None:
         """Take out what the relay set aside, which arises anew; from here on it is done."""
         sealer, batch = self._sealer(), Batch()
+        ends = {
+            topic: [self._target.end(topic, number) for number in range(count)]
+            for topic, count in self._topics().items()
+        }
         for dataset in self._datasets:
             quarantine = Quarantine(dataset, sealer)
             for _, stored, entry in quarantine.waiting(self._target):
                 if entry.source == RELAY:
                     quarantine.take_out(stored.key, entry, batch)
-        if not self.done:
-            batch.positions.append(PositionWrite(DONE, None, b"done"))
-            self._target.commit(batch)
+        batch.positions.append(PositionWrite(DONE, None, json.dumps(ends).encode()))
+        self._target.commit(batch)
 
     # ---- parts
 
-    @property
-    def _both(self) -> tuple[Log, Log]:
-        return self._source, self._target
+    def _carried(self) -> dict[str, list[int]] | None:
+        """Up to where each topic of the target is what was carried over; None until it is done."""
+        done = self._target.position(DONE)
+        found: dict[str, list[int]] | None = json.loads(done) if done else None
+        return found
 
-    @staticmethod
-    def _is_carried(topic: str) -> bool:
-        return not topic.startswith(SHARED)
+    def _topics(self) -> dict[str, int]:
+        found = self._source.topics()
+        return {name: found[name] for name in sorted(found) if name.startswith(_CARRIED)}
+
+    def _places(self) -> list[tuple[str, int]]:
+        topics = self._topics()
+        return [(name, number) for name, count in topics.items() for number in range(count)]
 
     def _tables(self) -> list[tuple[str, int]]:
+        """Of every dataset that was ever collected, whether or not the catalogue still has it."""
         return [
-            (table(one.id), partition)
-            for one in self._datasets
-            for table in _TABLES
-            for partition in range(one.partitions)
+            (table(topic.removeprefix(COLLECTED)), partition)
+            for topic, partition in self._places()
+            if topic.startswith(COLLECTED)
+            for table in TABLES
         ]
 
-    def _copy_topic(self, topic: str, partition: int) -> None:
+    def _copy_records(self, topic: str, partition: int) -> None:
         name = f"{_MARKS}{topic}.{partition}"
         before = self._target.position(name)
         offset = int(before or b"0")
+        self._advance(offset)
         while page := self._source.read(topic, partition, offset, _PAGE):
-            offset = page[-1].offset + 1
-            after = str(offset).encode()
-            appends = [Append(topic, partition, one.key, one.value) for one in page]
-            moves = [PositionWrite(name, before, after)]
-            self._target.commit(Batch(appends=appends, positions=moves))
-            before = after
-            self._advance(len(page))
+            for part in _parts(page):
+                self._advance(part[-1].offset + 1 - offset)
+                offset = part[-1].offset + 1
+                after = str(offset).encode()
+                appends = [Append(topic, partition, one.key, one.value) for one in part]
+                moves = [PositionWrite(name, before, after)]
+                self._target.commit(Batch(appends=appends, positions=moves))
+                before = after
 
     def _copy_table(self, table: str, partition: int) -> None:
-        name = f"{_MARKS}{table}.{partition}"
-        before = self._target.position(name)
-        after = bytes.fromhex(before.decode()) if before else b""
-        while page := self._source.scan(table, partition, after, _PAGE):
-            after = page[-1][0]
-            writes = [TableWrite(table, partition, key, value) for key, value in page]
-            fresh = after.hex().encode()
-            moves = [PositionWrite(name, before, fresh)]
-            self._target.commit(Batch(tables=writes, positions=moves))
-            before = fresh
+        writes: list[TableWrite] = []
+        for one in self._differing(table, partition):
+            writes.append(one)
+            if len(writes) == _PAGE:
+                self._target.commit(Batch(tables=writes))
+                writes = []
+        if writes:
+            self._target.commit(Batch(tables=writes))
 
-    def _copy_positions(self) -> None:
-        there = self._positions(self._target)
-        moves = [
-            PositionWrite(name, there.get(name), value)
-            for name, value in self._positions(self._source).items()
-            if there.get(name) != value
+    def _differing(self, table: str, partition: int) -> Iterator[TableWrite]:
+        """What makes the target's table the source's."""
+        here, there = (_scanned(log, table, partition) for log in (self._source, self._target))
+        mine, theirs = next(here, None), next(there, None)
+        while mine or theirs:
+            if mine is None or (theirs and theirs[0] < mine[0]):
+                assert theirs
+                yield TableWrite(table, partition, theirs[0], None)
+                theirs = next(there, None)
+                continue
+            if mine != theirs:
+                yield TableWrite(table, partition, *mine)
+            if theirs and theirs[0] == mine[0]:
+                theirs = next(there, None)
+            mine = next(here, None)
+
+    def _moves(self) -> list[PositionWrite]:
+        """What makes the target's positions the source's."""
+        mine, theirs = _positions(self._source), _positions(self._target)
+        return [
+            PositionWrite(name, theirs.get(name), mine.get(name))
+            for name in sorted({*mine, *theirs})
+            if mine.get(name) != theirs.get(name)
         ]
-        if moves:
-            self._target.commit(Batch(positions=moves))
 
-    def _positions(self, log: Log) -> dict[str, bytes]:
-        found = log.positions("")
-        return {name: one for name, one in found.items() if not name.startswith(_NOT_CARRIED)}
+    def _compare_standing(self) -> Iterator[Compared]:
+        for table, partition in self._tables():
+            entries = sum(1 for _ in _scanned(self._source, table, partition))
+            equal = next(self._differing(table, partition), None) is None
+            if entries or not equal:
+                yield Compared(f"{table}/{partition}", entries, equal)
+        yield Compared("positions", len(_positions(self._source)), not self._moves())
 
     @staticmethod
-    def _digest(log: Log, topic: str, partition: int) -> tuple[int, str]:
-        """How many records there are, and a hash over all of them in their order."""
-        number, offset, found = 0, 0, hashlib.sha256()
+    def _versions(log: Log, topic: str, partition: int, advance: Advance) -> _Versions:
+        found: _Versions = {}
+        offset = 0
         while page := log.read(topic, partition, offset, _PAGE):
             for one in page:
-                value = b"-" if one.value is None else b"+" + one.value
-                for part in (one.key, value):
-                    found.update(len(part).to_bytes(8, "big") + part)
-            number, offset = number + len(page), page[-1].offset + 1
-        return number, found.hexdigest()
-
-    @staticmethod
-    def _entries(log: Log, table: str, partition: int) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        after = b""
-        while page := log.scan(table, partition, after, _PAGE):
-            found.update(page)
-            after = page[-1][0]
+                value = None if one.value is None else hashlib.sha256(one.value).digest()
+                found[one.key] = one.offset, value
+            advance(page[-1].offset + 1 - offset)
+            offset = page[-1].offset + 1
         return found
+
+
+def must_be_carried_over(target: Log, path: Path) -> None:
+    """`SettingsError` where work on the target would begin without what belongs there: a migration
+    to it is not finished, or the log in the file `path`, if there is one, was not carried over."""
+    origin = target.position(ORIGIN)
+    if origin is not None and target.position(DONE) is None:
+        raise SettingsError(
+            "a migration to this cluster has begun and is not finished",
+            where="setting kafka_servers",
+            mend="`shuqiao migrate embedded-to-kafka` once more, where it was begun",
+        )
+    if not path.exists():
+        return
+    with closing(EmbeddedLog(path)) as own:
+        used = any(
+            own.end(topic, number)
+            for topic, count in own.topics().items()
+            if topic.startswith(_CARRIED)
+            for number in range(count)
+        )
+        if used and (origin is None or own.position(ORIGIN) != origin):
+            raise SettingsError(
+                "this folder has a log of its own, which was not carried over to the cluster",
+                where=str(path),
+                mend="`shuqiao migrate embedded-to-kafka`; or move it away, to begin without it",
+            )
+
+
+def _same(mine: _Versions, theirs: _Versions, upto: int | None) -> bool:
+    """Whether every key's last version is the same; behind the offset `upto` any is right."""
+    for key, (_, found) in mine.items():
+        offset, other = theirs.get(key, (-1, None))
+        if other != found and (upto is None or offset < upto):
+            return False
+    return upto is not None or all(
+        found is None or key in mine for key, (_, found) in theirs.items()
+    )
+
+
+def _parts(page: Sequence[Stored]) -> Iterator[list[Stored]]:
+    """The page in parts of not too many bytes."""
+    part: list[Stored] = []
+    size = 0
+    for one in page:
+        size += len(one.value or b"")
+        if part and size > _BYTES:
+            yield part
+            part, size = [], len(one.value or b"")
+        part.append(one)
+    yield part
+
+
+def _positions(log: Log) -> Mapping[str, bytes]:
+    found = log.positions("")
+    return {name: one for name, one in found.items() if not name.startswith(NOT_CARRIED)}
+
+
+def _scanned(log: Log, table: str, partition: int) -> Iterator[tuple[bytes, bytes]]:
+    after = b""
+    while page := log.scan(table, partition, after, _PAGE):
+        yield from page
+        after = page[-1][0]

@@ -80,10 +80,11 @@ def run(make: Make) -> None:
 
 def _run(broker: Broker, roles: Sequence[Role], stop: threading.Event) -> None:
     names = ", ".join(role.name for role in roles)
-    OUTPUT.say(f"已启动：{names}（Ctrl-C 结束）", f"running: {names} (Ctrl-C ends it)", sign="✓")
     say = {role.name: told(role.name, broker.settings.zone) for role in roles}
     tell = lambda role, words: say[role](words)  # noqa: E731
     with broker.presence.among():
+        zh, en = f"已启动：{names}（Ctrl-C 结束）", f"running: {names} (Ctrl-C ends it)"
+        OUTPUT.say(zh, en, sign="✓")
         run_roles(roles, stop, broker.telemetry.emit, tell, broker.confirm)
     OUTPUT.say("已停止", "stopped", sign="✓")
 

@@ -28,10 +28,16 @@ def must_match(known: Mapping[str, int], wanted: Mapping[str, int]) -> None:
 SHARED = "shared."
 """What the names of all shared topics start with."""
 
+COLLECTED = "collected."
+"""What the names of all collected topics start with."""
+
+QUARANTINE = "quarantine."
+"""What the names of all quarantine topics start with."""
+
 TABLES = ("owners.", "membership.", "rejected.", "rows.", "sources.", "positions.", "table.")
 """What the names of tables, and of the positions, start with where they are topics."""
 
-OURS = (SHARED, "collected.", "quarantine.", *TABLES)
+OURS = (SHARED, COLLECTED, QUARANTINE, *TABLES)
 """What the names of all topics of ours start with."""
 
 
@@ -92,6 +98,9 @@ def domain_mark(domain: str) -> str:
     """The position that is there once a pseudonym domain has got its key."""
     return f"{DOMAIN_MARKS}{domain}"
 
+
+COMMITS = "commit"
+"""The position that an engine moves for itself, where a batch moves none."""
 
 USERS = "users"
 """The position that says which consumers have a user on the cluster, and since when."""

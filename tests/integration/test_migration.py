@@ -1,6 +1,7 @@
 """From a file to Apache Kafka: everything carried over, broken off anywhere, nothing missed."""
 
 import json
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,17 +14,20 @@ from broker.bootstrap import Broker
 from broker.cli.main import app
 from broker.cli.reconcile import compare_all
 from broker.errors import LogError, SettingsError
-from broker.log.embedded import EmbeddedLog
-from broker.log.interface import Append, Batch, PositionWrite, TableWrite
-from broker.migration import DONE, Migration
+from broker.log.interface import Append, Batch, Log
+from broker.log.topics import partition_of
+from broker.migration import DONE
 from broker.quarantine import Quarantine
 from broker.sharing.share import CLOSED, LIVE
 from tests import city, recompute
+from tests.faults.test_processes import ended, process
 from tests.serving import served
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 DATASET = "ga.resident_base"
 PEOPLE = 30
+ASIDE = ["ga_t_rkxx-371502", "relay"]
+"""The sources of what is in quarantine."""
 
 
 @pytest.fixture
@@ -45,8 +49,25 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         city.put(city.county(tmp_path, "371502"), city.resident(3, NOW, zxbz="1", gxsj=later))
         city.collect(broker)
         city.relay(broker)
+        key = b"nobody can open this"
+        place = f"collected.{DATASET}", partition_of(key, 4)
+        broker.log.commit(Batch([Append(*place, key, b"garbage")]))
+        city.relay(broker)
+        assert set_aside(broker) == ASIDE
         assert one.share
         return one.grant.id, one.share.id
+
+
+def set_aside(broker: Broker) -> list[str]:
+    """The sources of what is in quarantine."""
+    quarantine = Quarantine(broker.catalog.dataset(DATASET), broker.sealer)
+    return sorted(one.source for *_, one in quarantine.entries(broker.log))
+
+
+def everything(log: Log) -> Any:
+    """All that could be overwritten."""
+    topic = f"collected.{DATASET}"
+    return log.positions(""), [log.end(topic, number) for number in range(4)]
 
 
 def migrated(*words: str) -> Any:
@@ -82,8 +103,7 @@ def test_everything_is_carried_over_and_each_grant_gets_a_new_share(
         assert one.share and one.share.id != before and one.share.state == LIVE
         assert len(recompute.held(broker, one)) == PEOPLE - 1
         assert all(each.exact for each in compare_all(broker))
-        (entry,) = Quarantine(broker.catalog.dataset(DATASET), broker.sealer).entries(broker.log)
-        assert entry[2].source != "relay"
+        assert set_aside(broker) == ASIDE, "once each"
         (report,) = city.collect(broker)
         assert report.counts.appended == 0, "the source stands where it stood"
         later = (NOW + timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S")
@@ -93,6 +113,11 @@ def test_everything_is_carried_over_and_each_grant_gets_a_new_share(
         assert report.counts.appended == 1 and not report.error
         city.relay(broker)
         assert "新" in {one["name"] for one in city.shown(broker, one).values()}
+        stands = everything(broker.log)
+    assert migrated()["migrated"], "it went on, and that is right"
+    with city.city(tmp_path) as broker:
+        assert everything(broker.log) == stands, "nothing is written any more"
+        assert broker.sharing.share(one.share.id).state == LIVE
 
 
 def test_a_consumer_over_http_misses_nothing(
@@ -119,87 +144,59 @@ def test_a_consumer_over_http_misses_nothing(
         assert len(records) == PEOPLE - 1
 
 
-class BrokenOff(Exception):
-    """The migration's process ends here."""
-
-
-@pytest.mark.parametrize("step", range(1, 12))
-def test_broken_off_at_any_step_it_goes_on_where_it_was(tmp_path: Path, step: int) -> None:
-    """From one file to another: what matters is what is committed with what."""
-    source, target = EmbeddedLog(tmp_path / "a.db"), EmbeddedLog(tmp_path / "b.db")
-    with city.city(tmp_path / "c") as broker:
-        datasets = [broker.catalog.dataset(DATASET)]
-        sealer = broker.sealer
-    source.create_topics({f"collected.{DATASET}": 4, f"shared.{DATASET}.sx": 4})
-    for number in range(12):
-        key = b"%02d" % number
-        batch = Batch(
-            [Append(f"collected.{DATASET}", number % 4, key, key if number % 5 else None)],
-            [TableWrite(f"owners.{DATASET}", number % 4, key, b"o" + key)],
-            [PositionWrite("source.x", b"%d" % (number - 1) if number else None, b"%d" % number)],
-        )
-        source.commit(batch)
-    source.commit(Batch(positions=[PositionWrite("relay.x", None, b"not carried")]))
-    commit, left = target.commit, [step]
-
-    def breaks(batch: Batch) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise BrokenOff
-        commit(batch)
-
-    def migration() -> Migration:
-        return Migration(source, target, datasets, lambda: sealer)
-
-    target.commit = breaks  # type: ignore[method-assign]
-    with pytest.raises(BrokenOff):
-        migration().begin()
-        migration().copy()
-        migration().finish()
-    assert not migration().done
-    target.commit = commit  # type: ignore[method-assign]
-    migration().begin()
-    migration().copy()
-    assert all(one.equal for one in migration().compare())
-    migration().finish()
-    assert migration().done and target.position("relay.x") is None
-    assert f"shared.{DATASET}.sx" not in target.topics()
-    ends = [target.end(f"collected.{DATASET}", number) for number in range(4)]
-    assert ends == [3, 3, 3, 3], "nothing twice"
-
-
-def test_a_target_that_is_in_use_is_refused(tmp_path: Path) -> None:
-    source, target = EmbeddedLog(tmp_path / "a.db"), EmbeddedLog(tmp_path / "b.db")
-    target.create_topics({"collected.ga.other": 1})
-    migration = Migration(source, target, [], lambda: None)  # type: ignore[arg-type,return-value]
-    with pytest.raises(LogError, match="another origin"):
-        migration.begin()
-    other = EmbeddedLog(tmp_path / "c.db")
-    again = Migration(other, EmbeddedLog(tmp_path / "d.db"), [], lambda: None)  # type: ignore[arg-type,return-value]
-    again.begin()
-    crossed = Migration(source, again._target, [], lambda: None)  # type: ignore[arg-type,return-value]
-    with pytest.raises(LogError, match="another origin"):
-        crossed.begin()
-
-
-def test_what_differs_is_found(tmp_path: Path) -> None:
-    source, target = EmbeddedLog(tmp_path / "a.db"), EmbeddedLog(tmp_path / "b.db")
-    topic = f"collected.{DATASET}"
-    for log, value in ((source, b"1"), (target, b"2")):
-        log.create_topics({topic: 4})
-        log.commit(Batch([Append(topic, 0, b"k", value)], [], [PositionWrite("p", None, value)]))
-    migration = Migration(source, target, [], lambda: None)  # type: ignore[arg-type,return-value]
-    assert {one.name for one in migration.compare() if not one.equal} == {topic, "positions"}
-
-
 def test_it_runs_alone(there: tuple[str, str], tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("SHUQIAO_STATE", str(tmp_path))
-    broker = Broker(city.settings(tmp_path))
-    with broker.presence.among(), pytest.raises(SettingsError, match="at work"):
-        migrated()
-    broker.close()
+    with city.city(tmp_path) as broker:
+        assert broker.log, "whoever has the log is at work: a role, a run of a connector"
+        with pytest.raises(SettingsError, match="at work"):
+            migrated()
     with pytest.raises(SettingsError, match="not a Kafka cluster"):
         migrated()
+    alone = Broker(city.settings(tmp_path)).presence.alone()
+    with city.city(tmp_path) as other:
+        with alone, pytest.raises(SettingsError, match="carried over"):
+            assert other.log
+        assert other.log, "as soon as that has ended"
+
+
+@pytest.mark.parametrize(
+    "role", ["relay --follow", "controller", "serve", "connect run --follow", "up"]
+)
+def test_no_role_is_at_work_meanwhile(
+    there: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    monkeypatch.setenv("SHUQIAO_STATE", str(tmp_path))
+    with process(tmp_path, *role.split()) as working:
+        assert working.stdout
+        try:
+            assert any("running" in line for line in working.stdout)
+            with pytest.raises(SettingsError, match="at work"):
+                migrated()
+        finally:
+            working.send_signal(signal.SIGTERM)
+            assert ended(working, 20) == 0
+    with Broker(city.settings(tmp_path)).presence.alone():
+        assert working.poll() == 0
+
+
+def test_another_machine_waits_until_it_is_done(
+    on_kafka: Callable[[str], None],
+    there: tuple[str, str],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_kafka("librdkafka")
+    monkeypatch.setenv("SHUQIAO_STATE", str(tmp_path))
+    other = tmp_path_factory.mktemp("other")
+    with city.city(tmp_path) as broker, broker.migration() as migration:
+        migration.begin()
+        migration.copy()
+    with city.city(other) as broker, pytest.raises(SettingsError, match="not finished"):
+        assert broker.log
+    assert migrated()["migrated"]
+    with city.city(other) as broker:
+        assert broker.log
 
 
 def test_without_a_log_there_is_nothing_to_migrate(

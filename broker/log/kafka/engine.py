@@ -22,7 +22,7 @@ from broker.log.kafka.following import Following
 from broker.log.kafka.readers import Readers
 from broker.log.kafka.transport import Place, Reader, Transport
 from broker.log.kafka.work import Work
-from broker.log.topics import TABLES, must_match, partition_of
+from broker.log.topics import COLLECTED, COMMITS, TABLES, must_match, partition_of
 
 POSITIONS = "positions.shuqiao"
 POSITION_PARTITIONS = 16
@@ -166,7 +166,7 @@ class KafkaLog:
             found.append(Append(topic, partition, key, value))
         found += [_position(move.name, move.value) for move in batch.positions]
         # whoever waits follows the positions
-        return found if batch.positions else [*found, _position("commit", self._own.encode())]
+        return found if batch.positions else [*found, _position(COMMITS, self._own.encode())]
 
     def _table(self, name: str, partition: int, make: bool = False) -> str:
         """The topic of a table; empty where nothing was written to it yet."""
@@ -175,7 +175,7 @@ class KafkaLog:
             if not make:
                 return ""
             _, department, dataset = [*name.split(".", 3), "", ""][:3]
-            count = self._all().get(f"collected.{department}.{dataset}", _TABLE_PARTITIONS)
+            count = self._all().get(f"{COLLECTED}{department}.{dataset}", _TABLE_PARTITIONS)
             self._create({topic: max(count, partition + 1)})
         return topic
 

@@ -15,6 +15,7 @@ from broker.log.kafka.transport import Consumed, Fenced, Writer
 
 CONTROL = "control"
 _OF_A_RUNNER = ("runner", "held", "source")
+_MIGRATION = "migrate"
 
 
 def scope_of(moves: Sequence[PositionWrite]) -> str:
@@ -23,6 +24,8 @@ def scope_of(moves: Sequence[PositionWrite]) -> str:
         kind, department, dataset = [*move.name.split(".", 3), "", ""][:3]
         if kind in _OF_A_RUNNER:
             return f"collect.{department}.{dataset}"
+        if kind == _MIGRATION:
+            return kind
     return CONTROL
 
 
