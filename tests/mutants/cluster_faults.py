@@ -138,11 +138,18 @@ CLUSTER = (
         "what the source has given up meanwhile stays in the cluster's tables",
     ),
     Fault(
-        f"{MIGRATING}::test_once_it_is_done_nothing_is_written_and_what_came_later_is_right",
+        f"{MIGRATING}::test_what_is_lacking_or_was_never_right_is_no_later_version",
+        MIGRATION,
+        "(upto is None or offset < upto)",
+        "(upto is None or 0 <= offset < upto)",
+        "once it is done, a migration takes what is lacking for a later version",
+    ),
+    Fault(
+        f"{MIGRATING}::test_what_is_lacking_or_was_never_right_is_no_later_version",
         MIGRATION,
         "(upto is None or offset < upto)",
         "(upto is None or offset < 0)",
-        "once it is done, a migration takes what is lacking for a later version",
+        "once it is done, a migration takes what was never right for a later version",
     ),
     Fault(
         f"{MIGRATING}::test_nobody_begins_on_a_cluster_without_what_belongs_there",
@@ -186,5 +193,26 @@ CLUSTER = (
         '    return hmac.digest(secret, data, "sha256")[:16]\n',
         '    return hmac.digest(secret, data, "sha512")[:16]\n',
         "keys and pseudonyms are no longer what consumers have",
+    ),
+    Fault(
+        f"{GOLDEN}::test_what_is_sealed_today_has_the_same_form",
+        "broker/seal.py",
+        "self._aead.encrypt(nonce, body, _bound(header, topic, key))",
+        "self._aead.encrypt(nonce, body, header)",
+        "an earlier version cannot open what is sealed today, and the other way round",
+    ),
+    Fault(
+        f"{GOLDEN}::test_a_key_lies_in_the_partition_that_it_lay_in",
+        "broker/log/topics.py",
+        "zlib.crc32(key)",
+        "zlib.adler32(key)",
+        "the versions of a record are spread over two partitions, and both stand",
+    ),
+    Fault(
+        f"{GOLDEN}::test_a_share_is_what_it_was",
+        "broker/registry.py",
+        '_FRAME = struct.Struct(">bI")',
+        '_FRAME = struct.Struct("<bI")',
+        "no ordinary client can read a share any more",
     ),
 )

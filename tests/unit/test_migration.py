@@ -153,7 +153,7 @@ def test_a_source_that_went_on_meanwhile_is_carried_over_as_it_is(
     assert target.entries(OWNERS, 2, [b"02"]) == {}
 
 
-def test_once_it_is_done_nothing_is_written_and_what_came_later_is_right(
+def test_once_it_is_done_what_came_later_is_right(
     source: EmbeddedLog, target: EmbeddedLog, sealer: Sealer
 ) -> None:
     one = migrated(source, target, sealer)
@@ -169,10 +169,26 @@ def test_once_it_is_done_nothing_is_written_and_what_came_later_is_right(
     assert different(one) == set()
     target.commit(Batch(positions=[PositionWrite("source.y", None, b"1")]))
     assert one.done and different(one) == set()
-    gone = EmbeddedLog(target._path.with_name("elsewhere.db"))
-    gone.create_topics({TOPIC: 4, f"quarantine.{DATASET}": 4})
-    gone.commit(Batch(positions=[PositionWrite(DONE, None, target.position(DONE))]))
-    assert different(migration(source, gone)) == {TOPIC}, "what is lacking is no later version"
+
+
+@pytest.mark.parametrize("instead", [None, b"wrong"])
+def test_what_is_lacking_or_was_never_right_is_no_later_version(
+    source: EmbeddedLog,
+    target: EmbeddedLog,
+    sealer: Sealer,
+    tmp_path: Path,
+    instead: bytes | None,
+) -> None:
+    migrated(source, target, sealer)
+    other = EmbeddedLog(tmp_path / "other.db")
+    other.create_topics({TOPIC: 4, f"quarantine.{DATASET}": 4})
+    for partition in range(4):
+        for one in target.read(TOPIC, partition, 0, 99):
+            value = instead if one.key == b"04" else one.value
+            if value or one.key != b"04":
+                other.commit(Batch([Append(TOPIC, partition, one.key, value)]))
+    other.commit(Batch(positions=[PositionWrite(DONE, None, target.position(DONE))]))
+    assert different(migration(source, other)) == {TOPIC}
 
 
 @pytest.mark.parametrize("name", ["collected.ga.other", "shared.ga.other.sx", "quarantine.ga.x"])
