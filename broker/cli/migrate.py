@@ -56,8 +56,8 @@ def embedded_to_kafka(
         raise LogError(f"{len(wrong)} topics or tables differ", mend=mend)
     total = sum(one.entries for one in found)
     OUTPUT.say(
-        f"{len(found)} 个主题和表、{total} 条，两边逐条一致",
-        f"{len(found)} topics and tables with {total} entries are equal, one by one",
+        f"{len(found)} 个主题和表、{total} 条，两边逐键一致",
+        f"{len(found)} topics and tables with {total} entries are equal, key by key",
         sign="✓",
     )
     if before:
