@@ -8,10 +8,10 @@ import pytest
 from broker.errors import (
     GrantError,
     KeyringError,
-    LogError,
     LogFull,
     MappingError,
     PolicyError,
+    SettingsError,
     StoreError,
 )
 from broker.model import Level
@@ -181,6 +181,6 @@ def test_a_state_folder_that_is_a_file(tmp_path: Path) -> None:
     state.write_text("a file")
     with city.city(state) as broker:
         for part in ("store", "log", "keyring"):
-            with pytest.raises((StoreError, LogError, KeyringError)) as error:
+            with pytest.raises((StoreError, SettingsError, KeyringError)) as error:
                 getattr(broker, part)
             assert str(state) in error.value.where and error.value.mend
