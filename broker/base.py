@@ -25,7 +25,8 @@ from broker.store.engine import Store, open_store
 from broker.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from broker.external_registry import ExternalRegistry
+    from broker.errors import SettingsError
+from broker.external_registry import ExternalRegistry
 
 
 class Base:
