@@ -32,6 +32,7 @@ from broker.sharing.publishing import Publisher
 from broker.sharing.pulls import Pulls
 from broker.sharing.reading import Reading
 from broker.sharing.service import Sharing
+from broker.sharing.unanswered import Unanswered
 from broker.sharing.versions import Versions
 from broker.sources import Sources
 from broker.store.lease import Lease
@@ -126,7 +127,12 @@ class Broker(Sources):
     @cached_property
     def emergency(self) -> Emergency:
         """Rights that end whether or not the store answers."""
-        return Emergency(self.log, self.cluster, self.ends)
+        return Emergency(self.log, self.cluster, self.ends, self.unanswered)
+
+    @cached_property
+    def unanswered(self) -> Unanswered:
+        """Fetches that wait at a broker with a right that has ended."""
+        return Unanswered(self.log, self.cluster)
 
     @cached_property
     def reading(self) -> Reading:
@@ -137,6 +143,7 @@ class Broker(Sources):
             self.cluster,
             self.credentials,
             self.emergency,
+            self.unanswered,
             self.telemetry.emit,
         )
 

@@ -6,12 +6,15 @@ from broker.log.cluster import Right, TopicAsSet
 
 
 class Remembers:
-    """A `Cluster` without one. `deaf` are brokers that do not confirm."""
+    """A `Cluster` without one. `deaf` are brokers that do not confirm; while it is `busy` no
+    topic is certain to be answered."""
 
     def __init__(self) -> None:
         self.passwords: dict[str, str] = {}
         self.held: set[Right] = set()
         self.deaf: list[str] = []
+        self.busy = False
+        self.answered: list[str] = []
         self.calls: list[str] = []
 
     def users(self) -> set[str]:
@@ -19,9 +22,6 @@ class Remembers:
 
     def put_user(self, name: str, password: str) -> None:
         self.passwords[name] = password
-
-    def remove_user(self, name: str) -> None:
-        self.passwords.pop(name, None)
 
     def rights(self) -> set[Right]:
         return set(self.held)
@@ -36,6 +36,11 @@ class Remembers:
 
     def unconfirmed(self, rights: Collection[Right]) -> list[str]:
         return list(self.deaf) if rights else []
+
+    def answer_fetches(self, topics: Collection[str]) -> list[str]:
+        self.calls += ["answer"] * bool(topics)
+        self.answered += topics
+        return list(topics) if self.busy else []
 
     def topics_as_set(self) -> dict[str, TopicAsSet]:
         return {}

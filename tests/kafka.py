@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialDeletion
 
 from broker.log.kafka import opened
 from broker.log.kafka.address import Address
@@ -23,7 +24,7 @@ from deploy.kafka.cluster import Cluster, NoKafka
 
 TRANSPORTS = ("librdkafka", "kafka-python")
 REQUIRED = bool(os.environ.get("SHUQIAO_REQUIRE_SERVICES"))
-_QUICK = {"group.min.session.timeout.ms": "1000"}
+_QUICK = {"group.min.session.timeout.ms": "1000", "broker.session.timeout.ms": "6000"}
 
 
 @contextmanager
@@ -48,6 +49,17 @@ def running(folder: Path, nodes: int = 1) -> Iterator[Cluster]:
 def lacking(reason: str) -> None:
     """Skip, or fail where services are required."""
     (pytest.fail if REQUIRED else pytest.skip)(f"no Kafka: {reason}")
+
+
+@contextmanager
+def own(folder: Path, monkeypatch: pytest.MonkeyPatch, nodes: int = 1) -> Iterator[Cluster]:
+    """A cluster for one test alone, to be restarted, its cities put on it."""
+    try:
+        with running(folder, nodes) as cluster:
+            put_on(cluster, monkeypatch)
+            yield cluster
+    except NoKafka as error:
+        lacking(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +97,16 @@ def cleared(cluster: Cluster) -> None:
     known = KafkaCluster(address_of(cluster))
     known.take(known.rights())
     for user in known.users() - {cluster.settings["kafka_user"]}:
-        known.remove_user(user)
+        remove_user(cluster, user)
     known.close()
+
+
+def remove_user(cluster: Cluster, user: str) -> None:
+    """As somebody who does not know that the cluster must not be restarted afterwards."""
+    admin = KafkaAdminClient(**address_of(cluster).pure())
+    gone = UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_512)
+    assert not any(admin.alter_user_scram_credentials([gone]).values())
+    admin.close()
 
 
 def user_address(cluster: Cluster, user: str, password: str) -> Address:
@@ -112,8 +132,13 @@ def on_kafka(
         emptied(log)
         log.close()
         cleared(kafka)
-        more = {**kafka.settings, "kafka_transport": name}
-        for setting, value in more.items():
-            monkeypatch.setenv(f"SHUQIAO_{setting.upper()}", value)
+        put_on(kafka, monkeypatch, name)
 
     return put
+
+
+def put_on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, name: str = "auto") -> None:
+    """Put every city of a test, and its processes, on that cluster, by that transport."""
+    more = {**cluster.settings, "kafka_transport": name}
+    for setting, value in more.items():
+        monkeypatch.setenv(f"SHUQIAO_{setting.upper()}", value)

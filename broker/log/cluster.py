@@ -51,10 +51,8 @@ class Cluster(Protocol):
         """Everybody who has a password here, ourselves too."""
 
     def put_user(self, name: str, password: str) -> None:
-        """Make a user, or give one another password: the old one lets nobody in any more."""
-
-    def remove_user(self, name: str) -> None:
-        """Take a user's password away; a missing one is nothing."""
+        """Make a user, or give one another password: the old one lets nobody in any more. None
+        is ever removed: see `KafkaCluster`."""
 
     def rights(self) -> set[Right]:
         """Every right that somebody else has."""
@@ -67,6 +65,10 @@ class Cluster(Protocol):
 
     def unconfirmed(self, rights: Collection[Right]) -> list[str]:
         """The live brokers that have not said yet that none of these rights is held."""
+
+    def answer_fetches(self, topics: Collection[str]) -> list[str]:
+        """Have every fetch that waits at a broker for one of these topics answered with what
+        there is now; the topics of which that is not certain yet. Missing topics are nothing."""
 
     def topics_as_set(self) -> dict[str, TopicAsSet]:
         """Every topic as it stands."""

@@ -108,6 +108,9 @@ USERS = "users"
 EMERGENCIES = "emergencies"
 """The position that says which grants have ended without the store knowing yet."""
 
+UNANSWERED = "unanswered"
+"""The position that says at which topics fetches may wait whose right has ended."""
+
 
 def relay_position(dataset: str, partition: int) -> str:
     """The position up to which a partition has been relayed."""

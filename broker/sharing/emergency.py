@@ -18,6 +18,7 @@ from broker.log.topics import EMERGENCIES
 from broker.sharing.ends import Ends
 from broker.sharing.rights import rights_to
 from broker.sharing.service import Sharing
+from broker.sharing.unanswered import Unanswered
 
 _Readers = frozenset[tuple[str, str]]
 
@@ -32,13 +33,17 @@ class Cut(NamedTuple):
 class Emergency:
     """Takes rights by the copy of the end dates; `cluster` is None where the log is a file."""
 
-    def __init__(self, log: Log, cluster: Cluster | None, ends: Ends) -> None:
+    def __init__(
+        self, log: Log, cluster: Cluster | None, ends: Ends, unanswered: Unanswered
+    ) -> None:
         self._log = log
         self._cluster = cluster
         self._ends = ends
+        self._unanswered = unanswered
 
     def end(self, grant: str, reason: str) -> tuple[Cut, list[str]]:
-        """End a grant without the store; what was taken, and the brokers that do not confirm it.
+        """End a grant without the store; what was taken, and the brokers that do not confirm it,
+        or the topics at which a fetch may wait.
 
         `GrantError` where the copy of the end dates does not know it.
         """
@@ -55,11 +60,12 @@ class Emergency:
         left: list[str] = []
         if self._cluster is not None:
             self._cluster.take(rights_to(readers))
+        self._unanswered.note(rights_to(readers))
         cut = Cut(reason.strip(), readers)
         noted = {grant: [cut.reason, sorted(cut.taken)]}
         document.change(self._log, EMERGENCIES, lambda known: known.update(noted))
         if self._cluster is not None:
-            left = self._cluster.unconfirmed(rights_to(readers))
+            left = self._cluster.unconfirmed(rights_to(readers)) or self._unanswered.answer()
         return cut, left
 
     def pending(self) -> Mapping[str, Cut]:
@@ -100,13 +106,21 @@ class Emergency:
         known = self._ends.known()
         stand = {(one.consumer, one.topic) for one in known if one.until >= today}
         over = {(one.consumer, one.topic) for one in known} - stand
-        if self._cluster is not None:
-            with suppress(LogError):  # the topic itself is deleted below
-                self._cluster.take(rights_to(over))
+        with suppress(LogError):  # the topic itself is deleted below
+            self._take(over)
         there, used = self._log.topics(), {topic for _, topic in stand}
         closed = sorted({topic for _, topic in over if topic in there and topic not in used})
         for topic in closed:
             self._log.delete_topic(topic)
         if closed:
             self._log.wiped()
+        with suppress(LogError):
+            self._unanswered.answer()
         return closed
+
+    def _take(self, over: Iterable[tuple[str, str]]) -> None:
+        """Take the rights of these that are still held."""
+        if self._cluster is not None and (held := self._cluster.rights() & rights_to(over)):
+            self._cluster.take(held)
+            self._unanswered.note(held)
+            self._cluster.unconfirmed(held)

@@ -2,7 +2,8 @@
 
 Law: a consumer may read exactly the live shares that today's decisions give it, and commit in
 groups of its own name alone. What has ended is taken before anything is given, and counts as
-taken once every live broker says so. A right on a name of ours that nobody granted is told.
+taken once every live broker says so and no fetch waits that was allowed before. A right on a
+name of ours that nobody granted is told.
 """
 
 import time
@@ -17,6 +18,7 @@ from broker.sharing.given import Given
 from broker.sharing.rights import group_right, reads_shared, rights_to, touches_ours
 from broker.sharing.service import Sharing
 from broker.sharing.share import LIVE
+from broker.sharing.unanswered import Unanswered
 from broker.telemetry import Event, RightUnconfirmed, StrayRight
 
 LOOK = 30.0
@@ -38,6 +40,7 @@ class Reading:
         cluster: Cluster | None,
         credentials: Credentials,
         emergency: Emergency,
+        unanswered: Unanswered,
         emit: Callable[[Event], None],
     ) -> None:
         self._sharing = sharing
@@ -45,13 +48,15 @@ class Reading:
         self._cluster = cluster
         self._credentials = credentials
         self._emergency = emergency
+        self._unanswered = unanswered
         self._emit = emit
         self._done: tuple[tuple[int, date], float] | None = None
         self._told: set[Right] = set()
 
     def settle(self, fresh: bool = True) -> list[str]:
         """Take what has ended and give what is due; the brokers that do not confirm that what
-        has ended is refused. Not `fresh`: nothing, where nothing can have changed."""
+        has ended is refused, or the topics at which a fetch may wait. Not `fresh`: nothing, where
+        nothing can have changed."""
         if self._cluster is None:
             return []
         now = self._sharing.revision()
@@ -62,10 +67,13 @@ class Reading:
         self._done = None
         wanted, held = self.wanted(), self._cluster.rights()
         ended = {one for one in held - wanted if reads_shared(one)}
+        closing = rights_to(self._given.ending())  # what waits there is answered with the topic
         self._cluster.take(ended)
         self._cluster.give(wanted - held)
         self._tell(held - wanted, ended)
-        left = self._left(ended | rights_to(self._given.ending()))
+        left = self._left(ended | closing)
+        self._unanswered.note(ended - closing)
+        left = left or self._unanswered.answer()
         if left:
             self._emit(RightUnconfirmed(brokers=len(left)))
         else:

@@ -16,7 +16,7 @@ from broker.sharing.share import LIVE
 from deploy.kafka.cluster import Cluster
 from tests import city, recompute
 from tests.faults.test_processes import ended, people, process, state, until
-from tests.kafka import TRANSPORTS, address_of
+from tests.kafka import TRANSPORTS, address_of, remove_user
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 DATASET = "ga.resident_base"
@@ -157,8 +157,8 @@ def test_a_missing_right_is_said(kafka: Cluster, tmp_path: Path) -> None:
         assert command.returncode == 1 and "Traceback" not in said
         assert "right" in said
     finally:
-        cluster.remove_user("nobody_special")
         cluster.close()
+        remove_user(kafka, "nobody_special")
 
 
 def test_plain_text_to_another_machine_is_refused(tmp_path: Path) -> None:

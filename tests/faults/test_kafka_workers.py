@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import pytest
 
 from broker.bootstrap import Broker
 from broker.cli.reconcile import compare_all
-from broker.errors import LogError
 from broker.sharing.share import LIVE
-from deploy.kafka.cluster import Cluster
 from tests import city, recompute
 from tests.faults.test_processes import NOW, ended, people, process, state, until
 from tests.faults.test_role_kills import has_stopped, role
@@ -141,26 +138,3 @@ def test_a_runner_that_is_killed_is_taken_over(tmp_path: Path) -> None:
         one = city.grant(broker, "a", "name")
         city.relay(broker)
         assert len(recompute.held(broker, one)) == PEOPLE and exact(broker)
-
-
-def test_the_broker_restarts(tmp_path: Path, kafka: Cluster) -> None:
-    """Ended, and killed; nothing has to be started again, and nothing is lost."""
-    people(tmp_path, PEOPLE)
-    with city.city(tmp_path) as broker:
-        one = city.grant(broker, "a", "name")
-
-        def shows(name: str) -> bool:
-            with suppress(LogError):
-                return name in names(broker, one)
-            return False
-
-        with process(tmp_path, "up") as up:
-            until(lambda: len(recompute.held(broker, one)) == PEOPLE, 30)
-            for turn, number in enumerate((signal.SIGTERM, signal.SIGKILL), 1):
-                kafka.stop(number)
-                changed(tmp_path, turn, range(20), f"{turn}改")
-                time.sleep(2)
-                kafka.start()
-                until(lambda turn=turn: shows(f"{turn}改"), 60)
-            assert up.poll() is None
-        assert exact(broker)

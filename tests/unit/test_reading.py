@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.bootstrap import Broker
-from broker.errors import GrantError, PolicyError
+from broker.errors import GrantError, LogError, PolicyError
 from broker.log.cluster import Right
 from broker.sharing.rights import group_right, rights_to
 from broker.sharing.share import CLOSED, CLOSING, LIVE
@@ -198,6 +198,71 @@ def test_what_is_not_about_ours_is_left_alone(
     broker.reading.settle()
     assert '"StrayRight"' not in broker.settings.events_path.read_text()
     assert theirs in cluster.held
+
+
+def test_what_waits_is_answered_before_an_end_is_confirmed(
+    broker: Broker, cluster: Remembers
+) -> None:
+    """Once every broker refuses; where it fails, or the process is killed before, whoever looks
+    next goes on."""
+    grant, topic = given(broker, "a")
+    given(broker, "b")
+    cluster.busy = True
+    broker.sharing.revoke(grant, "r")
+    cluster.deaf = ["broker 2"]
+    assert broker.reading.settle() == ["broker 2"] and cluster.answered == []
+    cluster.deaf = []
+    assert broker.reading.settle() == [topic]
+    with city.city(broker.settings.state) as other:  # another process goes on
+        other.__dict__["cluster"] = cluster
+        assert other.reading.settle(fresh=False) == [topic]
+        cluster.busy = False
+        assert other.reading.settle(fresh=False) == []
+        assert set(cluster.answered) == {topic}
+        cluster.answered.clear()
+        assert other.reading.settle() == [] and cluster.answered == []
+
+
+def test_a_right_is_taken_although_the_log_cannot_be_written(
+    broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it wait for the log; what waits is answered all the same."""
+    grant, topic = given(broker, "a")
+    given(broker, "b")
+    held: list[bool] = []
+
+    def away(*_: object) -> None:
+        held.append(bool(rights_to({("a", topic)}) & cluster.held))
+        raise LogError("away")
+
+    broker.sharing.revoke(grant, "r")
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(broker.log, "commit", away)
+        assert broker.reading.settle() == []
+    assert held[0] is False and cluster.answered == [topic]
+
+
+def test_where_the_topic_goes_nothing_has_to_be_answered(
+    broker: Broker, cluster: Remembers
+) -> None:
+    grant, _ = given(broker, "a")
+    broker.sharing.revoke(grant, "r")
+    broker.life.advance()
+    assert cluster.answered == []
+
+
+def test_what_waits_is_answered_without_the_store(broker: Broker, cluster: Remembers) -> None:
+    """By order, and by the last day; once, however often it is looked at."""
+    grant, topic = given(broker, "a")
+    given(broker, "b")
+    city.grant(broker, "c", "name", valid_until=str(broker.today))
+    broker.credentials.rotate("c")
+    broker.controller_role().look()
+    broker.emergency.end(grant, "r")
+    assert cluster.answered == [topic]
+    for _ in range(2):
+        broker.emergency.end_overdue(broker.today + timedelta(days=1))
+    assert cluster.answered == [topic, topic]
 
 
 def test_an_ordinary_end_is_no_stray_right(broker: Broker, cluster: Remembers) -> None:

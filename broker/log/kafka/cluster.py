@@ -1,7 +1,9 @@
 """Users, rights and topics' settings of a cluster, through kafka-python.
 
 Law: a right counts as taken when every live broker, asked by itself, no longer has it: each
-decides by its own copy of the cluster's metadata.
+decides by its own copy of the cluster's metadata. No user is ever removed: a broker of Kafka
+4.3.1 that starts and meets, since its last snapshot of the metadata, a user removed leaves out
+every user that it would have loaded after that one.
 """
 
 import threading
@@ -20,7 +22,6 @@ from kafka.admin import (
     ResourcePatternFilter,
     ResourceType,
     ScramMechanism,
-    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 from kafka.errors import KafkaError
@@ -30,6 +31,7 @@ from broker.errors import LogError
 from broker.log.cluster import Right, TopicAsSet
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin, ours
+from broker.log.kafka.barrier import answer_fetches
 
 _USER = "User:"
 _EVERY = ACLFilter(
@@ -48,6 +50,7 @@ class KafkaCluster:
     def __init__(self, address: Address) -> None:
         address.check()
         self._own = address.user
+        self._address = address
         self._admin = Admin(address)
         self._lock = threading.RLock()
 
@@ -59,20 +62,11 @@ class KafkaCluster:
 
     def put_user(self, name: str, password: str) -> None:
         """See `Cluster`."""
-        self._alter(
-            UserScramCredentialUpsertion(name, ScramMechanism.SCRAM_SHA_512, password.encode())
-        )
-
-    def remove_user(self, name: str) -> None:
-        """See `Cluster`."""
-        if name in self.users():
-            self._alter(UserScramCredentialDeletion(name, ScramMechanism.SCRAM_SHA_512))
-
-    def _alter(self, change: Any) -> None:
+        change = UserScramCredentialUpsertion(name, ScramMechanism.SCRAM_SHA_512, password.encode())
         refused = self._asked(lambda client: client.alter_user_scram_credentials([change]))
         if any(refused.values()):
             raise LogError(
-                "Kafka does not change the user", where=change.user, mend="`shuqiao topics check`"
+                "Kafka does not change the user", where=name, mend="`shuqiao topics check`"
             )
 
     # ---- rights
@@ -106,6 +100,10 @@ class KafkaCluster:
         brokers = self._asked(lambda client: client.describe_cluster())["brokers"]
         live = [one["broker_id"] for one in brokers if not one.get("is_fenced")]
         return [f"broker {one}" for one in live if self._holds(one, set(rights))]
+
+    def answer_fetches(self, topics: Collection[str]) -> list[str]:
+        """See `Cluster`."""
+        return list(self._asked(lambda client: answer_fetches(self._address, client, topics)))
 
     def _holds(self, broker: int, rights: set[Right]) -> bool:
         """Whether that broker still has one of the rights, or does not say."""
