@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from broker.catalog import Catalog, load_catalog
 from broker.divisions import Divisions, load_divisions
+from broker.errors import SettingsError
 from broker.hold import Hold, Presence
 from broker.keyring import Keyring
 from broker.log.cluster import Cluster
@@ -25,8 +26,7 @@ from broker.store.engine import Store, open_store
 from broker.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from broker.errors import SettingsError
-from broker.external_registry import ExternalRegistry
+    from broker.external_registry import ExternalRegistry
 
 
 class Base:

@@ -1,9 +1,12 @@
 """Settings of the whole test run."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import Phase, settings
 
+from broker.cli.output import OUTPUT
 from tests.kafka import kafka, on_kafka  # noqa: F401  fixtures
 from tests.postgres import on_postgres, postgres  # noqa: F401  fixtures
 
@@ -11,3 +14,11 @@ from tests.postgres import on_postgres, postgres  # noqa: F401  fixtures
 settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))
 if os.environ.get("SHUQIAO_MUTANT"):
     settings.load_profile("mutants")
+
+
+@pytest.fixture(autouse=True)
+def _its_own_output() -> Iterator[None]:
+    """No test leaves its language or form to the next."""
+    before = dict(vars(OUTPUT))
+    yield
+    vars(OUTPUT).update(before)

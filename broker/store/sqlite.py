@@ -21,10 +21,10 @@ and is starved where many write: what leaves over HTTP is recorded batch by batc
 def on_connect(connection: Any, _record: Any) -> None:
     """Tell a new connection how to work."""
     connection.isolation_level = None  # transactions begin where we say, see `on_begin`
+    connection.execute("PRAGMA busy_timeout=30000")  # first: what follows may meet others
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA busy_timeout=30000")
 
 
 def on_begin(connection: Connection) -> None:
