@@ -13,12 +13,13 @@ from pathlib import Path
 from broker.base import Base
 from broker.errors import MappingError, SourceError
 from broker.model import Dataset
+from broker.store.kept_lease import KeptLease
 from connectors.collect import Collector, Secrets
 from connectors.convert import Converter
 from connectors.files import CsvDrops
 from connectors.mapping import Mapping, load_mapping
 from connectors.replay import Replay, Way
-from connectors.role import ConnectRole
+from connectors.role import Claim, ConnectRole
 from connectors.runner import Runner, Supply
 from connectors.source import Source
 from connectors.sql import SqlTable
@@ -60,12 +61,16 @@ class Sources(Base):
 
         return ConnectRole(
             runners,
-            self.hold,
+            self.claim,
             tell,
             self.telemetry.emit,
             limit=self.settings.batch,
             pause=self.settings.poll_seconds,
         )
+
+    def claim(self, name: str) -> Claim:
+        """What only one process may have: of this machine, or of all where there are several."""
+        return KeptLease(self.store, name) if self.settings.kafka_servers else self.hold(name)
 
     def _makers(self, files: Sequence[Path], dataset: str) -> Iterator[tuple[str, "_Maker"]]:
         """What makes each dataset's runner; a file that is wrong stops what it maps alone."""

@@ -1,19 +1,29 @@
 """The connectors as a role: every dataset's sources are read again and again.
 
-Law: of several processes one reads a dataset; the others stand by. A source that cannot
-go on is told and tried again at the next turn; an unforeseen error of one dataset stops no
-other.
+Law: of several processes, on one machine or many, one reads a dataset; the others stand by. A
+source that cannot go on is told and tried again at the next turn; an unforeseen error of one
+dataset stops no other.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from broker.errors import ShuQiaoError
-from broker.hold import Hold
 from broker.telemetry import Event, RoleFailed
 from connectors.runner import Runner
 
 Tell = Callable[[str], None]
+
+
+class Claim(Protocol):
+    """That a dataset is ours to read."""
+
+    def taken(self) -> bool:
+        """Whether it is; taken where nobody has it."""
+
+    def release(self) -> None:
+        """It is anybody's."""
 
 
 class ConnectRole:
@@ -25,7 +35,7 @@ class ConnectRole:
     def __init__(
         self,
         runners: Callable[[], Sequence[tuple[str, Callable[[], Runner]]]],
-        hold: Callable[[str], Hold],
+        claim: Callable[[str], Claim],
         tell: Tell,
         emit: Callable[[Event], None],
         *,
@@ -33,8 +43,8 @@ class ConnectRole:
         pause: float,
     ) -> None:
         self._runners = runners
-        self._hold = hold
-        self._holds: dict[str, Hold] = {}
+        self._claim = claim
+        self._claims: dict[str, Claim] = {}
         self._made: dict[str, tuple[object, Runner]] = {}
         self._tell = tell
         self._emit = emit
@@ -52,15 +62,15 @@ class ConnectRole:
 
     def close(self) -> None:
         """See `Role`."""
-        for hold in self._holds.values():
-            hold.release()
+        for claim in self._claims.values():
+            claim.release()
 
     def _turn(self, dataset: str, make: Callable[[], Runner], stop: threading.Event) -> None:
         """One turn of a dataset, where no other process reads it."""
         try:
-            if dataset not in self._holds:
-                self._holds[dataset] = self._hold(f"connect.{dataset}")
-            if self._holds[dataset].taken():
+            if dataset not in self._claims:
+                self._claims[dataset] = self._claim(f"connect.{dataset}")
+            if self._claims[dataset].taken():
                 self._read(dataset, make, stop)
         except Exception as error:  # noqa: BLE001  its text may hold data: only its kind is told
             kind = type(error).__name__

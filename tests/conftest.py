@@ -16,6 +16,11 @@ if os.environ.get("SHUQIAO_MUTANT"):
     settings.load_profile("mutants")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For how long the ordeals of `./run soak` go on."""
+    parser.addoption("--minutes", type=float, default=0.0, help="for how long the ordeals go on")
+
+
 @pytest.fixture(autouse=True)
 def _its_own_output() -> Iterator[None]:
     """No test leaves its language or form to the next."""

@@ -1,7 +1,7 @@
 """A lease on a role that only one process may have, kept in the control store.
 
 Law: no clock is trusted. The holder counts a beat up; who watches takes over when the
-beat it saw has not changed for `PATIENCE` seconds of its own monotonic time. A holder
+beat it saw has not changed for its patience, in seconds of its own monotonic time. A holder
 that slept through that loses the lease at its next beat. A lease is no lock: what is done
 under it must do no harm when done twice.
 """
@@ -20,14 +20,19 @@ PATIENCE = 1.2
 
 
 class Lease:
-    """One process's view of a named lease. Call `held` about twice a second."""
+    """One process's view of a named lease. Call `held` at least twice in the patience."""
 
     def __init__(
-        self, store: Store, name: str, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self._store = store
         self._name = name
         self._clock = clock
+        self._patience = patience
         self._me = secrets.token_hex(8)
         self._seen: tuple[str, int] | None = None
         self._since = clock()
@@ -43,7 +48,7 @@ class Lease:
                 if (row.holder, row.beat) != self._seen:
                     self._seen, self._since = (row.holder, row.beat), self._clock()
                     return False
-                if self._clock() - self._since < PATIENCE:
+                if self._clock() - self._since < self._patience:
                     return False
             connection.execute(
                 update(table)

@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +22,7 @@ from tests.bench.compacting import compaction
 from tests.bench.deciding import deciding
 from tests.bench.lasting import idle, memory
 from tests.bench.latency import latency
+from tests.bench.on_kafka import KAFKA, placed
 from tests.bench.path import apart, demo_seconds
 from tests.bench.pull import pull
 from tests.bench.revocation import revocation
@@ -61,23 +64,36 @@ def kept() -> dict[str, Any]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    known = [*BENCHES, LONG]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(known)}")
+    every = [*BENCHES, LONG, *KAFKA]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(every)}")
     parser.add_argument("--minutes", type=float, default=10.0, help=f"how long {LONG} takes")
+    parser.add_argument(
+        "--engine", choices=("embedded", "kafka"), default="embedded", help="of which log"
+    )
     asked = parser.parse_args()
+    kafka = asked.engine == "kafka"
+    known = [*KAFKA] if kafka else [*BENCHES, LONG]
     if wrong := sorted({*asked.names} - {*known}):
         parser.error(f"there is no {wrong[0]}; there are: {', '.join(known)}")
     signal.signal(signal.SIGTERM, _end)
-    benches = {**BENCHES, LONG: lambda: memory(asked.minutes)}
-    for name in asked.names or BENCHES:
-        started = time.perf_counter()
-        found = benches[name]()
-        took = time.perf_counter() - started
-        print(f"{name} ({took:.0f} s): {json.dumps(found, indent=1)}", flush=True)
-        results = kept() | {name: found}
-        fresh = RESULTS.with_suffix(".new")
-        fresh.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-        fresh.replace(RESULTS)
+    with ExitStack() as stack:
+        benches = {**BENCHES, LONG: lambda: memory(asked.minutes)}
+        if kafka:
+            cluster = stack.enter_context(placed())
+            benches = {name: partial(bench, cluster) for name, bench in KAFKA.items()}
+        for name in asked.names or [one for one in known if one != LONG]:
+            _measure(name, benches[name])
+
+
+def _measure(name: str, bench: Callable[[], Any]) -> None:
+    started = time.perf_counter()
+    found = bench()
+    took = time.perf_counter() - started
+    print(f"{name} ({took:.0f} s): {json.dumps(found, indent=1)}", flush=True)
+    results = kept() | {name: found}
+    fresh = RESULTS.with_suffix(".new")
+    fresh.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    fresh.replace(RESULTS)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

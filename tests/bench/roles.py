@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ COMMANDS = {
 APART = ("connect", "relay", "controller", "serve")
 _SHUQIAO = Path(sys.executable).with_name("shuqiao")
 _ENDING = 15
+_NUMBERS = count()
 
 
 class Running:
@@ -70,7 +72,7 @@ def running(folder: Path, *names: str, **settings: int) -> Iterator[dict[str, Ru
 
 @contextmanager
 def _process(name: str, folder: Path, environment: dict[str, str]) -> Iterator[Running]:
-    said = folder / f"said-{name}.txt"
+    said = folder / f"said-{name}-{next(_NUMBERS)}.txt"
     with said.open("wb") as output:
         process = subprocess.Popen(
             [str(_SHUQIAO), "--lang", "en", *COMMANDS[name]],

@@ -1,11 +1,9 @@
 """Brokers that end, are killed, or do not answer: a node alone, and one of three."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,18 @@ from broker.bootstrap import Broker
 from broker.cli.reconcile import compare_all
 from broker.errors import LogError
 from broker.log.kafka.admin import Admin
+from broker.log.kafka.cluster import KafkaCluster
+from broker.sharing.rights import rights_to
 from broker.sharing.share import CLOSED, CLOSING, LIVE
 from deploy.kafka.cluster import Cluster, NoKafka
 from deploy.kafka.node import Node
 from tests import city, recompute
-from tests.faults.test_processes import NOW, people, process, state, until
+from tests.faults.ordeal import EACH, Load
+from tests.faults.test_processes import people, process, state, until
 from tests.kafka import address_of, as_user, emptied, lacking, log_on, own, put_on, running
 
 PEOPLE = 60
 DATASET = "ga.resident_base"
-EACH = 20
-"""How many residents one turn of the load changes."""
 
 
 @pytest.fixture(scope="module")
@@ -43,42 +42,6 @@ def at_first(cluster: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     emptied(log)
     log.close()
     put_on(cluster, monkeypatch)
-
-
-class Load:
-    """Residents get another name at the source, again and again, until it is told to stop."""
-
-    def __init__(self, folder: Path) -> None:
-        self._county = city.county(folder, "371502")
-        self.turns = 0
-
-    def change(self) -> None:
-        """One turn: the next of the residents."""
-        self.turns += 1
-        later = (NOW + timedelta(seconds=self.turns)).strftime("%Y-%m-%d %H:%M:%S")
-        first = self.turns * EACH % PEOPLE
-        rows = [
-            city.resident(n, NOW, xm=f"{self.turns}改", gxsj=later)
-            for n in range(first, first + EACH)
-        ]
-        city.put(self._county, *rows)
-
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """Turns beside the block."""
-        over = threading.Event()
-
-        def go() -> None:
-            while not over.wait(0.3):
-                self.change()
-
-        turning = threading.Thread(target=go)
-        turning.start()
-        try:
-            yield
-        finally:
-            over.set()
-            turning.join()
 
 
 def exact(broker: Broker) -> bool:
@@ -111,7 +74,7 @@ def leader_of(cluster: Cluster, topic: str) -> Node:
 def test_the_broker_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended, and killed; nothing has to be started again, and nothing is lost."""
     people(tmp_path, PEOPLE)
-    load = Load(tmp_path)
+    load = Load(tmp_path, PEOPLE)
     with own(tmp_path / "kafka", monkeypatch) as kafka, city.city(tmp_path) as broker:
         one = city.grant(broker, "a", "name")
         with process(tmp_path, "up") as up:
@@ -131,7 +94,7 @@ def test_a_leader_is_killed_and_all_restart_one_by_one_under_load(
 ) -> None:
     people(tmp_path, PEOPLE)
     at_first(three, tmp_path, monkeypatch)
-    load = Load(tmp_path)
+    load = Load(tmp_path, PEOPLE)
     with city.city(tmp_path) as broker:
         one = city.grant(broker, "a", "name")
         with process(tmp_path, "up") as up:
@@ -184,12 +147,12 @@ def test_a_broker_that_does_not_answer_confirms_nothing(
         until(lambda: closed(broker, alone.share.id), 60)
         assert broker.life.unconfirmed == []
         ends = [broker.log.end(topic, number) for number in range(4)]
-        load = Load(tmp_path)
+        load = Load(tmp_path, PEOPLE)
         for _ in range(3):
             load.change()
         city.collect(broker, limit=1_000)
         city.relay(broker)
-        assert sum(broker.log.end(topic, number) for number in range(4)) >= sum(ends) + PEOPLE
+        assert sum(broker.log.end(topic, number) for number in range(4)) >= sum(ends) + 3 * EACH
         refused = False
         end = time.monotonic() + 3
         while time.monotonic() < end:
@@ -200,6 +163,24 @@ def test_a_broker_that_does_not_answer_confirms_nothing(
                 raise AssertionError("it was written after the right had ended")
         reader.close()
         assert refused and exact(broker)
+
+
+def test_a_broker_that_says_nothing_is_not_waited_for(three: Cluster) -> None:
+    """It takes connections, and answers none: whoever asks each broker names it, in time."""
+    right = rights_to({("somebody", "shared.x")})
+    known = KafkaCluster(address_of(three))
+    assert known.unconfirmed(right) == []
+    stopped = three.nodes[1]
+    three.end(stopped, signal.SIGSTOP)
+    try:
+        for cluster in (known, KafkaCluster(address_of(three))):
+            started = time.monotonic()
+            with suppress(LogError):
+                assert cluster.unconfirmed(right) in ([], [f"broker {stopped.number}"])
+            assert time.monotonic() - started < 40
+            cluster.close()
+    finally:
+        three.end(stopped, signal.SIGCONT)
 
 
 def closed(broker: Broker, share: str) -> bool:

@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from broker.bootstrap import Broker
 from broker.cli.reconcile import compare_all
 from broker.sharing.share import LIVE
+from broker.store.tables import lease
 from tests import city, recompute
-from tests.faults.test_processes import NOW, ended, people, process, state, until
+from tests.faults.test_processes import DATASET, NOW, ended, people, process, state, until
 from tests.faults.test_role_kills import has_stopped, role
 
 On = Callable[[str], None]
@@ -123,6 +125,37 @@ def test_a_stopped_worker_lands_nothing_of_a_closed_share(
             assert one.share.topic not in broker.log.topics()
             assert running.poll() is None
         assert exact(broker)
+
+
+def test_of_two_runners_one_reads_and_the_other_takes_over(tmp_path: Path) -> None:
+    """On whatever machine: the store is what they share. Within ten seconds of a kill."""
+    people(tmp_path, PEOPLE)
+    with city.city(tmp_path) as broker:
+
+        def holder() -> str:
+            query = select(lease.c.holder).where(lease.c.name == f"connect.{DATASET}")
+            with broker.store.reading() as connection:
+                return connection.execute(query).scalar() or ""
+
+        def collected(name: str) -> bool:
+            return any(one["name"] == name for one in recompute.collected(broker, DATASET))
+
+        words = "connect", "run", "--follow"
+        with process(tmp_path, *words) as first:
+            until(lambda: collected("张试1"), 30)
+            at_first = holder()
+            with process(tmp_path, *words):
+                changed(tmp_path, 1, range(20), "一改")
+                until(lambda: collected("一改"), 30)
+                time.sleep(8)
+                assert holder() == at_first, "who lives keeps it"
+                first.kill()
+                assert until(lambda: holder() != at_first, 20) < 10
+                changed(tmp_path, 2, range(20), "二改")
+                until(lambda: collected("二改"), 30)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert len(recompute.held(broker, one)) == PEOPLE and exact(broker)
 
 
 def test_a_runner_that_is_killed_is_taken_over(tmp_path: Path) -> None:

@@ -89,6 +89,20 @@ PATH = (
         "a lease is taken over from a holder that lives",
     ),
     Fault(
+        "tests/unit/test_roles.py::test_a_kept_lease_is_one_process_s_while_that_lives",
+        "broker/store/kept_lease.py",
+        "        while not self._over.wait(self._beat):\n            self._look()\n",
+        "        self._over.wait(self._beat)\n",
+        "a lease is lost while its holder works",
+    ),
+    Fault(
+        "tests/unit/test_roles.py::test_a_kept_lease_is_nobody_s_while_the_store_is_away",
+        "broker/store/kept_lease.py",
+        "        except StoreError:\n            self._ours = False\n",
+        "        except StoreError:\n            return\n",
+        "whoever cannot ask believes that the lease is still theirs",
+    ),
+    Fault(
         f"{CONTROLLING}::test_a_collected_record_stays_until_it_was_relayed",
         CONTROLLER,
         "            upto = place.common.offset if place and not place.passing else 0\n",

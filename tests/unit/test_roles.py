@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from broker.hold import Hold
 from broker.roles import run_roles
 from broker.sharing.share import CLOSED, LIVE
 from broker.store.engine import open_store
+from broker.store.kept_lease import BEAT, KeptLease
+from broker.store.kept_lease import PATIENCE as PATIENCE_OF_KEPT
 from broker.store.lease import PATIENCE, Lease
 from broker.telemetry import Event, RoleFailed
 from tests import city
@@ -42,6 +45,44 @@ def test_a_lease_is_taken_over_when_its_beat_has_stopped(tmp_path: Path) -> None
     other.give_up()
     assert one.held()
     assert PATIENCE <= 1.5, "taken over within two seconds"
+
+
+def test_a_kept_lease_is_one_process_s_while_that_lives(tmp_path: Path) -> None:
+    """However long its work takes; who stands by has it soon after it is freed, or after the
+    holder's beats have stopped."""
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    quick = {"beat": 0.05, "patience": 0.5}
+    one, other = KeptLease(store, "x", **quick), KeptLease(store, "x", **quick)
+    assert one.taken() and not other.taken()
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert one._ours and not other.taken(), "it is kept although nobody asks"
+        time.sleep(0.01)
+    one._over.set()  # killed: nothing is freed
+    assert city.until(other.taken, 5) < 2
+    other.release()
+    third = KeptLease(store, "x", **quick)
+    assert third.taken()
+    third.release()
+    KeptLease(store, "x").release()  # never asked for
+    assert PATIENCE_OF_KEPT + 2 * BEAT < 10, "taken over within ten seconds"
+
+
+def test_a_kept_lease_is_nobody_s_while_the_store_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    lease = KeptLease(store, "x", beat=0.02, patience=0.5)
+    assert lease.taken()
+
+    def away(self: Lease) -> bool:
+        raise StoreError("away")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Lease, "held", away)
+        city.until(lambda: not lease.taken(), 5)
+    city.until(lease.taken, 5)
+    lease.release()
 
 
 def test_a_hold_ends_with_whoever_has_it(tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata
 
 from broker.errors import LogError
-from broker.log.kafka.address import MESSAGE_BYTES, Address
+from broker.log.kafka.address import ANSWER_SECONDS, MESSAGE_BYTES, Address
 from broker.log.kafka.refusals import away
 
 _HOUR = 3_600_000
 _DAY = 24 * _HOUR
 _GONE = 10.0
+_ONE_BROKER_MS = 2_000
 _PAUSE = 0.05
 COMPACTED = {
     # with a retention that never ends: on purely compacted topics no record can be removed
@@ -64,6 +65,7 @@ class Admin:
                 )
             except KafkaError as error:
                 raise (_let_in_nobody() if self._address.answers() else ours(error)) from None
+            _bound(self._made._manager)
         return self._made
 
     def cluster(self) -> str:
@@ -160,6 +162,31 @@ class Admin:
             self._made = None
 
 
+def ask(client: Any, request: Any, broker: int) -> Any:
+    """Ask that broker, where the library would ask any; `KafkaError`, also where it is slow."""
+    manager = client._manager
+
+    async def asked() -> Any:
+        return await manager.wait_for(manager.send(request, broker), _ONE_BROKER_MS)
+
+    return manager.run(asked)
+
+
+def _bound(manager: Any) -> None:
+    """Let no question wait for ever: the library does, for a broker that takes a connection and
+    says nothing more."""
+    run = manager.run
+
+    def bounded(question: Any, *words: Any) -> Any:
+        async def waited() -> Any:
+            future = manager.call_soon(question, *words)
+            return await manager.wait_for(future, int(ANSWER_SECONDS * 1_000))
+
+        return run(waited)
+
+    manager.run = bounded
+
+
 def _let_in_nobody() -> LogError:
     return LogError(
         "Kafka answers, and does not let us in",
@@ -171,6 +198,7 @@ def _let_in_nobody() -> LogError:
 def ours(error: KafkaError) -> LogError:
     """What the library says, as an error of ours."""
     name = type(error).__name__
-    if getattr(error, "retriable", False) or "Connection" in name or "Broker" in name:
+    away_words = "Connection", "Broker", "Timeout"
+    if getattr(error, "retriable", False) or any(word in name for word in away_words):
         return away()
     return LogError(f"Kafka refuses ({name})", mend="check the user's rights and the password")

@@ -18,7 +18,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from broker.log.kafka.address import ANSWER_SECONDS, DELIVERY_SECONDS, Address
-from broker.log.kafka.admin import COMPACTED
+from broker.log.kafka.admin import COMPACTED, ask
 
 SEGMENT = "segment.ms"
 _SHORT = "1"
@@ -71,9 +71,7 @@ def _known_everywhere(client: Any, names: Collection[str]) -> bool:
     asked = [ConfigResource(ConfigResourceType.TOPIC, name, {SEGMENT: ""}) for name in names]
     brokers = client.describe_cluster()["brokers"]
     for broker in (one["broker_id"] for one in brokers if not one.get("is_fenced")):
-        # the library asks any broker; here it matters which
-        request = client._describe_configs_request(asked)
-        answer = client._manager.run(client._manager.send, request, broker)
+        answer = ask(client, client._describe_configs_request(asked), broker)
         found = client._describe_configs_process_responses([answer], "all").get("topic", {})
         if any(each[SEGMENT]["value"] != _SHORT for each in found.values() if each):
             return False

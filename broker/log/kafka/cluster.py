@@ -30,7 +30,7 @@ from kafka.protocol.admin import DescribeAclsRequest
 from broker.errors import LogError
 from broker.log.cluster import Right, TopicAsSet
 from broker.log.kafka.address import Address
-from broker.log.kafka.admin import Admin, ours
+from broker.log.kafka.admin import Admin, ask, ours
 from broker.log.kafka.barrier import answer_fetches
 
 _USER = "User:"
@@ -108,10 +108,7 @@ class KafkaCluster:
     def _holds(self, broker: int, rights: set[Right]) -> bool:
         """Whether that broker still has one of the rights, or does not say."""
         try:
-            # the library asks any broker; here it matters which
-            answer = self._asked(
-                lambda client: client._manager.run(client._manager.send, _describe(), broker)
-            )
+            answer = self._asked(lambda client: ask(client, _describe(), broker))
             found, _ = self._asked(
                 lambda client: client._convert_describe_acls_response_to_acls(answer)
             )
