@@ -24,7 +24,11 @@ from deploy.kafka.cluster import Cluster, NoKafka
 
 TRANSPORTS = ("librdkafka", "kafka-python")
 REQUIRED = bool(os.environ.get("SHUQIAO_REQUIRE_SERVICES"))
-_QUICK = {"group.min.session.timeout.ms": "1000", "broker.session.timeout.ms": "6000"}
+_QUICK = {
+    "group.min.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "6000",
+    "log.cleaner.backoff.ms": "1000",
+}
 
 
 @contextmanager
