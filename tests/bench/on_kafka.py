@@ -52,6 +52,10 @@ def _on(cluster: Cluster, transport: str, work: Callable[..., Any], *given: Any)
     settings = {**cluster.settings, "kafka_transport": transport}
     os.environ.update({f"SHUQIAO_{name.upper()}": value for name, value in settings.items()})
     try:
+        with tempfile.TemporaryDirectory() as folder:
+            log = on.log_on(cluster, Path(folder), transport)
+            on.emptied(log)
+            log.close()
         return work(*given)
     finally:
         on.cleared(cluster)

@@ -51,6 +51,7 @@ def test_records_come_back_in_order_with_growing_offsets(log: Log) -> None:
     assert log.keys("a", 0, second, 10) == [(second, b"k"), (third, b"l")]
     assert len(log.keys("a", 0, 0, 2)) == 2 and len(offsets(log, 1)) == 1
     assert not log.read("a", 0, third + 1, 10) and not log.read("a", 0, log.end("a", 0), 10)
+    assert len(log.read("a", 0, 0, 1 << 30)) == 3, "as many as there are"
 
 
 def test_a_moved_position_lands_nothing(log: Log) -> None:

@@ -4,13 +4,14 @@ Law: what is not on loopback is reached encrypted or not at all.
 """
 
 import socket
-from contextlib import suppress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from broker.address import is_loopback
 from broker.errors import SettingsError
+from broker.log.kafka.refusals import away
 
 DELIVERY_SECONDS = 5
 """How long a transaction may take before it is given up: whoever takes the work over waits for
@@ -24,6 +25,8 @@ SESSION_MS = 6_000
 
 MESSAGE_BYTES = 15_000_000
 """The largest message: the largest record, and what stands around it."""
+
+_SILENCE = 2.0
 
 MECHANISM = "SCRAM-SHA-512"
 
@@ -50,14 +53,14 @@ class Address:
                 mend="name kafka_ca, and the port of a listener with TLS",
             )
 
-    def answers(self) -> bool:
-        """Whether anything listens at one of the servers."""
-        for server in self.servers.split(","):
-            host, _, port = server.strip().rpartition(":")
-            with suppress(OSError, ValueError):
-                socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-                return True
-        return False
+    def answering(self) -> list[str]:
+        """The servers where somebody says something within two seconds: kafka-python waits for
+        ever for one that takes a connection and is silent."""
+        context = None
+        if self.authority is not None:
+            context = ssl.create_default_context(cafile=str(self.authority))
+        servers = [one.strip() for one in self.servers.split(",")]
+        return [one for one in servers if _says_something(one, context)]
 
     def librdkafka(self) -> dict[str, Any]:
         """As librdkafka's clients are configured."""
@@ -79,9 +82,12 @@ class Address:
         return found
 
     def pure(self) -> dict[str, Any]:
-        """As kafka-python's clients are configured."""
+        """As kafka-python's clients are configured; `LogError` where nobody answers."""
+        servers = self.answering()
+        if not servers:
+            raise away()
         found: dict[str, Any] = {
-            "bootstrap_servers": self.servers.split(","),
+            "bootstrap_servers": servers,
             "security_protocol": self._protocol,
             "reconnect_backoff_max_ms": 2_000,
         }
@@ -99,3 +105,19 @@ class Address:
     def _protocol(self) -> str:
         kind = "SSL" if self.authority is not None else "PLAINTEXT"
         return f"SASL_{kind}" if self.user else kind
+
+
+def _says_something(server: str, context: ssl.SSLContext | None) -> bool:
+    """Whether the handshake comes to an end, well or not; in plain text, whether anybody
+    listens."""
+    host, _, port = server.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_SILENCE) as there:
+            if context is not None:
+                context.wrap_socket(there, server_hostname=host).close()
+    except ssl.SSLError:
+        return True  # what is wrong with it the client says
+    except (OSError, ValueError):
+        return False
+    return True

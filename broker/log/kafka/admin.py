@@ -64,7 +64,7 @@ class Admin:
                     **self._address.pure(), request_timeout_ms=10_000, bootstrap_timeout_ms=5_000
                 )
             except KafkaError as error:
-                raise (_let_in_nobody() if self._address.answers() else ours(error)) from None
+                raise (_let_in_nobody() if self._address.answering() else ours(error)) from None
             _bound(self._made._manager)
         return self._made
 

@@ -28,6 +28,9 @@ from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
 _NOBODY = "shuqiao.none"
 """A group that nobody joins: librdkafka wants a name."""
 
+_AT_ONCE = 1_000_000
+"""The most messages that the library is asked for at once."""
+
 _POLL = 0.1
 _FENCED = {
     KafkaError._FENCED,
@@ -96,7 +99,8 @@ class Reading:
             first = self._committed.poll(until - time.monotonic())
             if first is None:
                 raise away()
-            rest = self._committed.consume(limit - len(found) - 1, 0) if not first.error() else ()
+            more = min(limit - len(found) - 1, _AT_ONCE)
+            rest = self._committed.consume(more, 0) if not first.error() else ()
             for message in (first, *rest):
                 after = self._took(message, topic, partition, after, found)
         if after < end:

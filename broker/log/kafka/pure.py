@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, NoReturn
 
 from kafka import (
@@ -60,8 +59,11 @@ _FENCED = (
 
 def pure(address: Address) -> Transport:
     """The transport."""
-    given = address.pure()
-    return Transport(partial(Reading, given), partial(Writing, given), partial(Membered, given))
+    return Transport(
+        lambda: Reading(address.pure()),
+        lambda name: Writing(address.pure(), name),
+        lambda group, topics: Membered(address.pure(), group, topics),
+    )
 
 
 class Reading:
