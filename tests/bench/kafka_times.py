@@ -27,7 +27,7 @@ from tests import kafka as on
 from tests.bench import latency
 from tests.bench.measure import spread
 from tests.bench.roles import running, until
-from tests.bench.towns import filled, live, settle_people
+from tests.bench.towns import filled, live
 
 CONSUMERS = 30
 PROMISED = 2.0
@@ -37,12 +37,24 @@ _SHARED_OUT = 8.0
 """Seconds after which the relays have shared out the partitions."""
 
 
+City = tuple[Path, Broker, list[Share]]
+_ONE = [("reader", "name sex birth_date")]
+
+
 @contextmanager
-def emptied_city() -> Iterator[tuple[Path, Broker]]:
-    """A city on the emptied cluster."""
-    with tempfile.TemporaryDirectory() as folder, city.city(Path(folder)) as broker:
-        on.emptied(broker.log)  # type: ignore[arg-type]
-        yield Path(folder), broker
+def prepared(
+    people: int, asked: list[tuple[str, str]]
+) -> Iterator[tuple[Path, Broker, list[Share]]]:
+    """A city on the emptied cluster with so many residents, collected, and a live share for each
+    pair of consumer and items. Who has relayed so far has left the group."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with city.city(folder) as broker:
+            on.emptied(broker.log)  # type: ignore[arg-type]
+            filled(folder, broker, people)
+            ids = [live(broker, *one).id for one in asked]
+        with city.city(folder) as broker:
+            yield folder, broker, [broker.sharing.share(one) for one in ids]
 
 
 class Reader:
@@ -93,9 +105,11 @@ class Reader:
 
 def appended_to_read(cluster: Cluster) -> dict[str, Any]:
     """p50 and p99 from before the append to the collected topic until a Kafka client has it."""
-    with emptied_city() as (folder, broker):
-        filled(folder, broker, latency._PEOPLE)
-        share = live(broker, "reader")
+    with prepared(latency._PEOPLE, [("reader", "name sex birth_date")]) as (
+        folder,
+        broker,
+        (share,),
+    ):
         reader = Reader(cluster, "reader", _password(broker, "reader"), share)
         changes = latency.A_SECOND * latency._SECONDS
         batches = list(latency._batches(broker, changes))
@@ -116,12 +130,11 @@ def appended_to_read(cluster: Cluster) -> dict[str, Any]:
 def revocations(cluster: Cluster, alone: bool) -> dict[str, Any]:
     """Consumers revoked one after the other while they read a share that changes all the time:
     all of one share, or each `alone` on a share of its own."""
-    with emptied_city() as (folder, broker):
-        filled(folder, broker, 1_000)
-        kinds = list(combinations(_ITEMS.split(), 4))
-        names = [f"c{number}" for number in range(CONSUMERS)]
-        items = [" ".join(kinds[number if alone else 0]) for number in range(CONSUMERS)]
-        shares = [live(broker, *one) for one in zip(names, items, strict=True)]
+    kinds = list(combinations(_ITEMS.split(), 4))
+    names = [f"c{number}" for number in range(CONSUMERS)]
+    items = [" ".join(kinds[number if alone else 0]) for number in range(CONSUMERS)]
+    asked = list(zip(names, items, strict=True))
+    with prepared(1_000, asked) as (folder, broker, shares):
         readers = [
             Reader(cluster, name, _password(broker, name), share)
             for name, share in zip(names, shares, strict=True)
@@ -182,16 +195,17 @@ def take_over(kills: int = 3) -> dict[str, float]:
     every partition."""
     times: list[float] = []
     for _ in range(kills):
-        with emptied_city() as (folder, broker):
-            filled(folder, broker, 200)
-            share = live(broker, "reader")
-            with running(folder, "relay") as first, running(folder, "relay"):
-                time.sleep(_SHARED_OUT)
-                batch = next(latency._batches(broker, latency.A_SECOND))
-                os.kill(first["relay"].pid, signal.SIGKILL)
-                broker.log.commit(batch)
-                done = partial(_has, broker, share, len(batch.appends))
-                times.append(until(done, _PATIENCE))
+        with (
+            prepared(200, _ONE) as (folder, broker, (share,)),
+            running(folder, "relay") as first,
+            running(folder, "relay"),
+        ):
+            time.sleep(_SHARED_OUT)
+            batch = next(latency._batches(broker, latency.A_SECOND))
+            os.kill(first["relay"].pid, signal.SIGKILL)
+            broker.log.commit(batch)
+            done = partial(_has, broker, share, len(batch.appends))
+            times.append(until(done, _PATIENCE))
     return spread(times)
 
 
@@ -201,9 +215,7 @@ def _has(broker: Broker, share: Share, changes: int) -> bool:
 
 def relays(people: int, processes: int) -> dict[str, float]:
     """So many relay processes bring a new share up to all that is collected."""
-    with emptied_city() as (folder, broker), ExitStack() as stack:
-        settle_people(folder, people)
-        city.collect(broker, limit=broker.settings.batch)
+    with prepared(people, []) as (folder, broker, _), ExitStack() as stack:
         for _ in range(processes):
             stack.enter_context(running(folder, "relay"))
         time.sleep(_SHARED_OUT)
