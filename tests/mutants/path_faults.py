@@ -84,7 +84,7 @@ PATH = (
     Fault(
         "tests/unit/test_roles.py::test_a_lease_is_taken_over_when_its_beat_has_stopped",
         "broker/store/lease.py",
-        "                if self._clock() - self._since < PATIENCE:\n",
+        "                if self._clock() - self._since < self._patience:\n",
         "                if self._clock() < self._since:\n",
         "a lease is taken over from a holder that lives",
     ),
