@@ -107,6 +107,8 @@ def _files(broker: Broker) -> Iterator[Finding]:
     there = sorted(
         path for name in _PRIVATE for path in state.glob(f"{name}*") if not path.is_symlink()
     )
+    if (shared := broker.settings.keyring) and shared.exists():
+        there.append(shared)
     loose = [path for path in there if stat.S_IMODE(path.stat().st_mode) & ~PRIVATE]
     for path in loose:
         mend = f"chmod 600 {path}, and ask who could read it until now"

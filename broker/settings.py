@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         "", description="SQLAlchemy address of the control store; a file in the state folder"
     )
     store_password_file: Path | None = Field(None, description="file that holds its password")
+    keyring: Path | None = Field(
+        None, description="the keyring, where several machines share it; in the state folder"
+    )
     timezone: str = Field("Asia/Shanghai", description="the city's time zone")
     settle_seconds: int = Field(
         5, ge=0, description="rows changed later than this before now wait for the next run"
@@ -132,7 +135,7 @@ class Settings(BaseSettings):
     @property
     def keyring_path(self) -> Path:
         """The keyring."""
-        return self.state / "keyring.json"
+        return self.keyring or self.state / "keyring.json"
 
     @property
     def store_url(self) -> str:
