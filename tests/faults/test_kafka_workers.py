@@ -101,8 +101,7 @@ def test_a_worker_is_killed_at_a_step(tmp_path: Path, step: str) -> None:
         assert len(recompute.held(broker, one)) == PEOPLE and exact(broker)
 
 
-@pytest.mark.parametrize("step", ["read", "append"])
-@pytest.mark.parametrize("seconds", [3, 9])
+@pytest.mark.parametrize(("step", "seconds"), [("read", 5), ("append", 9)])
 def test_a_stopped_worker_lands_nothing_of_a_closed_share(
     tmp_path: Path, step: str, seconds: int
 ) -> None:

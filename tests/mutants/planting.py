@@ -14,6 +14,9 @@ from tests.mutants.faults import Fault
 ROOT = Path(__file__).parents[2]
 PARTS = ("broker", "connectors", "schemas", "policies", "deploy", "tests", "pyproject.toml")
 
+_BEFORE = dict(os.environ)
+"""The environment before any test has changed it: they go on beside the planted faults."""
+
 OF_THE_LAW = re.compile(r"^E +(AssertionError|assert |Failed: |broker\.errors\.)", re.MULTILINE)
 """What the law itself says: an assertion, or another refusal than the one it expected."""
 
@@ -38,7 +41,7 @@ def run(
     """Pytest in the copy. The floors of a module's counters may fail where one law runs alone:
     that is an error, not a failure, and proves nothing here."""
     environment = {
-        **os.environ,
+        **_BEFORE,
         "PYTHONPATH": str(folder),
         "PYTHONDONTWRITEBYTECODE": "1",
         "SHUQIAO_MUTANT": "1",
