@@ -247,7 +247,7 @@ def test_a_year_that_turns_meanwhile_is_no_difference(
     born = date(2012, 6, 1)
     minors = [
         city.resident(n, NOW, gmsfhm=city.id_number(n, born), csrq=f"{born:%Y%m%d}")
-        for n in range(8)
+        for n in range(40)
     ]
     adults = [city.resident(n, NOW) for n in range(100, 108)]
     city.put(city.county(tmp_path, "371502"), *minors, *adults)
@@ -266,5 +266,5 @@ def test_a_year_that_turns_meanwhile_is_no_difference(
 
         monkeypatch.setattr(broker.reconciler, "_held", turning)
         (found,) = compare_all(broker)
-        assert len(city.shown(beside, one)) == 16
+        assert len(city.shown(beside, one)) == 48
         assert found.verdict is Verdict.EXACT and not found.differences and found.moving == 0
