@@ -16,7 +16,7 @@ from pathlib import Path
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
-from broker.log.interface import DAMAGED, Append, Batch, Stored, TableWrite
+from broker.log.interface import DAMAGED, Append, Batch, End, Stored, TableWrite
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
 from broker.log.watch import Watch
@@ -27,6 +27,8 @@ _WIPE_PATIENCE = 0.2
 """Seconds to wait for readers before a wipe is put off."""
 _LAST = "\U0010ffff"
 """Sorts behind every character that a position's name has."""
+_BEHIND_TEXT = b"\xff"
+"""The same for a key that is text in bytes."""
 _WIPED_AT_ONCE = 2_000
 """Records removed in one transaction: others write in between."""
 
@@ -138,6 +140,10 @@ class EmbeddedLog:
         """See `Log`."""
         with self._lock, self._translated():
             return dict(self._db.execute("SELECT name, partitions FROM topic").fetchall())
+
+    def has(self, topic: str) -> bool:
+        """See `Log`."""
+        return topic in self.topics()
 
     def check(self, topic: str, partitions: int) -> None:
         """See `Log`: nobody else sets anything here."""
@@ -255,6 +261,17 @@ class EmbeddedLog:
         with self._lock, self._translated():
             return self._next(self._db, self._topic(self._db, topic, partition), partition)
 
+    def ends(self, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], End]:
+        """See `Log`."""
+        wanted = list(places)
+        with self._lock, self._translated():
+            known = dict(self._db.execute("SELECT name, id FROM topic").fetchall())
+            return {
+                (name, partition): End(self._next(self._db, known[name], partition), False)
+                for name, partition in wanted
+                if name in known
+            }
+
     def position(self, name: str) -> bytes | None:
         """See `Log`."""
         with self._lock, self._translated():
@@ -320,6 +337,19 @@ class EmbeddedLog:
                 "SELECT key, value FROM entry WHERE tab=? AND partition=? AND key>?"
                 " ORDER BY key LIMIT ?",
                 (table_id, partition, after, limit),
+            ).fetchall()
+
+    def starting(self, table: str, partitions: int, prefix: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """Entries of all partitions whose key, which is text, starts so, in key order."""
+        with self._lock, self._translated():
+            table_id = self._table(table)
+            if table_id is None:
+                return []
+            numbers = ",".join(map(str, range(partitions)))
+            return self._db.execute(
+                f"SELECT key, value FROM entry WHERE tab=? AND partition IN ({numbers})"
+                " AND key>=? AND key<? ORDER BY key",
+                (table_id, prefix, prefix + _BEHIND_TEXT),
             ).fetchall()
 
     def _table(self, name: str) -> int | None:

@@ -45,6 +45,14 @@ class PositionWrite(NamedTuple):
     value: bytes | None
 
 
+class End(NamedTuple):
+    """Where a partition ends: the offset up to which it can be read, and whether somebody is
+    writing behind it, so that it may grow without a further word."""
+
+    offset: int
+    growing: bool
+
+
 LARGEST = 14_000_000
 """Bytes that the value of a record has at most, with every engine."""
 
@@ -101,6 +109,10 @@ class Log(Protocol):
     def topics(self) -> Mapping[str, int]:
         """Partition count by topic."""
 
+    def has(self, topic: str) -> bool:
+        """Whether the topic is there, cheap enough for every step. One that another machine has
+        deleted within this second may still count as there: a commit to it is refused."""
+
     def check(self, topic: str, partitions: int) -> None:
         """`LogError` where somebody gave the topic other partitions, or set it so that records
         would go; cheap enough for every step."""
@@ -122,6 +134,9 @@ class Log(Protocol):
 
     def end(self, topic: str, partition: int) -> int:
         """The offset the next record will get."""
+
+    def ends(self, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], End]:
+        """The ends of many partitions, asked together; those of missing topics are left out."""
 
     def position(self, name: str) -> bytes | None:
         """The committed value of a position."""

@@ -80,9 +80,13 @@ def pass_position(dataset: str, partition: int) -> str:
     return f"pass.{dataset}.{partition}"
 
 
+YEARS = "year."
+"""What the names of the positions start with that say which year a dataset is judged by."""
+
+
 def year_position(dataset: str) -> str:
     """The position that says which year a dataset is ordered to be judged by."""
-    return f"year.{dataset}"
+    return f"{YEARS}{dataset}"
 
 
 def ordered_year(log: Log, dataset: str) -> int:

@@ -1,7 +1,8 @@
 """The relay as a role: follows the log and the sharing state until it is stopped.
 
-Law: where neither the log nor the sharing state has changed, nothing is done. Of several
-relays one works on a dataset; the others stand by and take over when it is gone.
+Law: where neither the log nor the sharing state has changed, nothing is done, and where they
+have, only the partitions that have grown are looked at. Of several relays one works on a
+dataset; the others stand by and take over when it is gone.
 """
 
 import threading
@@ -11,11 +12,15 @@ from datetime import date
 from broker.hold import Hold
 from broker.log.interface import Log
 from broker.model import Dataset
+from broker.relay.upto import Upto
 from broker.relay.worker import Relay
 from broker.sharing.share import Share
 
 IDLE = 0.5
 """Seconds after which the sharing state and the holds are looked at again."""
+
+GROWING = 0.02
+"""The same for a partition that somebody is writing to just now."""
 
 
 class RelayRole:
@@ -44,6 +49,7 @@ class RelayRole:
     def run(self, stop: threading.Event) -> None:
         """See `Role`."""
         done: tuple[object, ...] = ()
+        upto = Upto(self._log)
         while not stop.is_set():
             mine = [one for one in self._datasets if self._is_ours(one)]
             changes = self._log.changes()
@@ -51,8 +57,15 @@ class RelayRole:
             if state == done:
                 self._log.wait(changes, IDLE)
                 continue
-            if not any([self._step(one, stop) for one in mine]):
-                done = state
+            upto.look(
+                state[1], state[2], {one.topic for each in mine for one in self._shares(each.id)}
+            )
+            if any([self._step(one, upto, stop) for one in mine]):
+                continue
+            if not upto.settled:
+                self._log.wait(changes, GROWING if upto.growing else IDLE)
+                continue
+            done = state
 
     def close(self) -> None:
         """See `Role`."""
@@ -71,12 +84,15 @@ class RelayRole:
             if self._log.owns(one.collected_topic, number)
         ]
 
-    def _step(self, dataset: Dataset, stop: threading.Event) -> bool:
-        """One step of every partition; whether anything was done."""
+    def _step(self, dataset: Dataset, upto: Upto, stop: threading.Event) -> bool:
+        """One step of every partition that may have work; whether anything was done."""
         worked = False
-        for partition in range(dataset.partitions):
+        for partition in upto.waiting(dataset.collected_topic):
             if stop.is_set():
                 return worked
             done = self._relay.step(dataset, partition, lambda: self._shares(dataset.id))
-            worked = worked or done.commits > 0
+            if done.commits:
+                worked = True
+            else:
+                upto.done(dataset.collected_topic, partition)
         return worked

@@ -98,8 +98,7 @@ class Relay:
 
     def step(self, dataset: Dataset, partition: int, shares: Shares) -> Progress:
         """One step of a partition: see `Partition.step`."""
-        topics = self._log.topics()
-        if dataset.collected_topic not in topics:
+        if not self._log.has(dataset.collected_topic):
             return Progress()
         self._log.check(dataset.collected_topic, dataset.partitions)
         place = dataset.id, partition
@@ -107,7 +106,7 @@ class Relay:
         while self._log.owns(dataset.collected_topic, partition):
             # a share without a topic is not provisioned yet, or closed just now; one that was
             # read before it was published has one only as the log stands now
-            mine = [share for share in shares() if share.topic in topics and share.published]
+            mine = [one for one in shares() if one.published and self._log.has(one.topic)]
             # kept only while what it remembers is what was committed: no error survives in it
             worker = self._partitions.pop(place, None)
             worker = worker or Partition(self._tools, dataset, partition)
@@ -120,7 +119,6 @@ class Relay:
                 if known == {share.id for share in mine}:
                     raise
                 known = {share.id for share in mine}
-                topics = self._log.topics()
             else:
                 self._partitions[place] = worker
                 return done

@@ -9,7 +9,7 @@ missed tombstones, is thrown away and made anew.
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,17 +63,14 @@ class Copies:
             self.bring_up(table, partition)
         return self._local.scan(table, partition, after, limit)
 
-    def everything(self, table: str, partitions: int) -> Iterator[tuple[bytes, bytes]]:
-        """Every entry of a table."""
-        with self._readers.one(table, 0) as reader:
-            ends = reader.high_ends(table, partitions)
+    def starting(self, table: str, partitions: int, prefix: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """Entries of all partitions whose key, which is text, starts so, in key order."""
+        with self._readers.asking() as reader:
+            ends = reader.ends([(table, number) for number in range(partitions)], stable=False)
         for partition, end in enumerate(ends):
             if self._offset(table, partition) < end:
                 self.bring_up(table, partition)
-            after = b""
-            while page := self._local.scan(table, partition, after, _PAGE):
-                yield from page
-                after = page[-1][0]
+        return self._local.starting(table, partitions, prefix)
 
     def bring_up(self, topic: str, partition: int) -> None:
         """Bring a copy up to what was begun before now."""

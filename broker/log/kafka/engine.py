@@ -13,7 +13,7 @@ from pathlib import Path
 
 from broker.errors import UnknownTopic
 from broker.log.counts import REBALANCED, Counts
-from broker.log.interface import Append, Batch, Stored
+from broker.log.interface import Append, Batch, End, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
 from broker.log.kafka.copies import Copies
@@ -94,6 +94,10 @@ class KafkaLog:
         if made:
             self.commit(Batch())  # whoever had nothing to do without them looks again
 
+    def has(self, topic: str) -> bool:
+        """See `Log`."""
+        return topic in self._all() or topic in self._all(fresh=True)
+
     def check(self, topic: str, partitions: int) -> None:
         """See `Log`."""
         must_match(self._all(), {topic: partitions})
@@ -129,7 +133,11 @@ class KafkaLog:
         places = {(one.topic, one.partition) for one in batch.appends}
         for topic, partition in places:
             self._must_be_there(topic, partition)
-        self._land(batch)
+        try:
+            self._land(batch)
+        except UnknownTopic:
+            self._all(fresh=True)  # another machine has deleted it
+            raise
         with self._making:
             self._written |= places
 
@@ -212,6 +220,27 @@ class KafkaLog:
             self._await_own(reader, (topic, partition))
             return reader.stable_end(topic, partition)
 
+    def ends(self, places: Iterable[Place]) -> Mapping[Place, End]:
+        """See `Log`."""
+        wanted = list(places)
+        fresh = any(topic not in self._all() for topic, _ in wanted)
+        try:
+            return self._ends(wanted, fresh)
+        except UnknownTopic:  # another machine has deleted one
+            return self._ends(wanted, fresh=True)
+
+    def _ends(self, places: Sequence[Place], fresh: bool) -> Mapping[Place, End]:
+        """Asked in this order, what is begun meanwhile counts as growing."""
+        known = self._all(fresh)
+        there = [place for place in places if place[1] < known.get(place[0], 0)]
+        with self._readers.asking() as reader:
+            stable = reader.ends(there, stable=True)
+            high = reader.ends(there, stable=False)
+        return {
+            place: End(end, end < last)
+            for place, end, last in zip(there, stable, high, strict=True)
+        }
+
     def entries(self, table: str, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """See `Log`."""
         wanted = list(keys)
@@ -235,9 +264,8 @@ class KafkaLog:
 
     def positions(self, prefix: str) -> Mapping[str, bytes]:
         """See `Log`."""
-        everything = self._copies.everything(POSITIONS, POSITION_PARTITIONS)
-        found = {key.decode(): value for key, value in everything}
-        return {name: found[name] for name in sorted(found) if name.startswith(prefix)}
+        found = self._copies.starting(POSITIONS, POSITION_PARTITIONS, prefix.encode())
+        return {key.decode(): value for key, value in found}
 
     def forget(self, prefix: str) -> None:
         """See `Log`."""

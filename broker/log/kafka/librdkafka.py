@@ -12,7 +12,14 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 
 from broker.log.interface import Append, Stored
 from broker.log.kafka.address import (
@@ -44,6 +51,7 @@ _FENCED = {
 }
 _LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 """A partition was just made, or is moving to another broker: this passes."""
+_LEADERLESS_PAUSE = 0.05
 _UNKNOWN = {
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
@@ -130,21 +138,41 @@ class Reading:
 
     def high_end(self, topic: str, partition: int) -> int:
         """See `Reader`."""
+        return _end(self._uncommitted(), topic, partition)
+
+    def ends(self, places: Sequence[Place], stable: bool) -> list[int]:
+        """See `Reader`: the offset for the time "latest" is the end."""
+        consumer = self._committed if stable else self._uncommitted()
+        wanted = [TopicPartition(*place, OFFSET_END) for place in places]
+        until = time.monotonic() + ANSWER_SECONDS
+        while True:
+            with ours():
+                found = consumer.offsets_for_times(wanted, ANSWER_SECONDS) if wanted else []
+            errors = [one.error for one in found if one.error is not None]
+            if not errors:
+                ends = {(one.topic, one.partition): int(one.offset) for one in found}
+                return [ends[place] for place in places]
+            lasting = [one for one in errors if one.code() not in _LEADERLESS]
+            if lasting or time.monotonic() > until:
+                refused((lasting or errors)[0])
+            time.sleep(_LEADERLESS_PAUSE)
+
+    def _uncommitted(self) -> Consumer:
         if self._everything is None:
             self._everything = Consumer({**self._given, "isolation.level": "read_uncommitted"})
-        return _end(self._everything, topic, partition)
-
-    def high_ends(self, topic: str, partitions: int) -> list[int]:
-        """See `Reader`: its client asks one by one."""
-        return [self.high_end(topic, number) for number in range(partitions)]
+        return self._everything
 
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
         """See `Reader`."""
         if self._followed is None:
             patient = {"fetch.wait.max.ms": 500, "isolation.level": "read_committed"}
             self._followed = Consumer({**self._given, **patient})
-            ends = [(number, self.stable_end(topic, number)) for number in range(partitions)]
-            self._followed.assign([TopicPartition(topic, *one) for one in ends])
+            places = [(topic, number) for number in range(partitions)]
+            ends = self.ends(places, stable=True)
+            self._followed.assign(
+                [TopicPartition(*place, end) for place, end in zip(places, ends, strict=True)]
+            )
+            tell()
         message = self._followed.poll(seconds)
         while message is not None:
             if (error := message.error()) is None:
@@ -344,7 +372,7 @@ def _end(consumer: Consumer, topic: str, partition: int) -> int:
         except KafkaException as error:
             if error.args[0].code() not in _LEADERLESS or time.monotonic() > until:
                 refused(error.args[0])
-            time.sleep(0.05)
+            time.sleep(_LEADERLESS_PAUSE)
             continue
         if found is None:
             raise away()

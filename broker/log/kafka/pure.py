@@ -80,6 +80,7 @@ class Reading:
         with ours():
             self._committed = KafkaConsumer(**self._given, isolation_level="read_committed")
         self._everything: KafkaConsumer | None = None
+        self._followed: KafkaConsumer | None = None
         self._at: tuple[str, int, int] | None = None
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
@@ -115,12 +116,13 @@ class Reading:
         """See `Reader`."""
         return _end(self._uncommitted(), topic, partition)
 
-    def high_ends(self, topic: str, partitions: int) -> list[int]:
+    def ends(self, places: Sequence[Place], stable: bool) -> list[int]:
         """See `Reader`."""
-        places = [TopicPartition(topic, number) for number in range(partitions)]
+        wanted = [TopicPartition(*place) for place in places]
+        consumer = self._committed if stable else self._uncommitted()
         with ours():
-            found = self._uncommitted().end_offsets(places)
-        return [int(found[place]) for place in places]
+            found = consumer.end_offsets(wanted) if wanted else {}
+        return [int(found[place]) for place in wanted]
 
     def _uncommitted(self) -> KafkaConsumer:
         if self._everything is None:
@@ -131,17 +133,22 @@ class Reading:
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
         """See `Reader`."""
         with ours():
-            if self._at != (topic, partitions, -1):
+            if self._followed is None:
+                # the broker answers as soon as there is something: asking more often costs both
+                patient = {"fetch_max_wait_ms": 500, "isolation_level": "read_committed"}
+                self._followed = KafkaConsumer(**{**self._given, **patient})
                 places = [TopicPartition(topic, number) for number in range(partitions)]
-                self._committed.assign(places)
-                self._committed.seek_to_end(*places)
-                self._at = topic, partitions, -1
-            if self._committed.poll(int(seconds * 1000)):
+                ends = self._followed.end_offsets(places)
+                self._followed.assign(places)
+                for place in places:
+                    self._followed.seek(place, ends[place])
+                tell()
+            if self._followed.poll(int(seconds * 1000)):
                 tell()
 
     def close(self) -> None:
         """See `Reader`."""
-        for consumer in (self._committed, self._everything):
+        for consumer in (self._committed, self._everything, self._followed):
             if consumer is not None:
                 consumer.close()
 

@@ -5,7 +5,7 @@ Law: a reader has one user at a time; who reads on where he was gets the reader 
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from broker.log.kafka.transport import Place, Reader
 
@@ -39,6 +39,10 @@ class Readers:
             del self._free[: len(spare)]
         for _, old in spare:
             old.close()
+
+    def asking(self) -> AbstractContextManager[Reader]:
+        """A reader that reads nothing: it is asked for ends."""
+        return self.one("", 0)
 
     def _taken(self, place: Place) -> Reader | None:
         with self._lock:

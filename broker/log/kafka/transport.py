@@ -42,11 +42,13 @@ class Reader(Protocol):
     def high_end(self, topic: str, partition: int) -> int:
         """The offset behind everything that was written, also by whoever is still at it."""
 
-    def high_ends(self, topic: str, partitions: int) -> list[int]:
-        """`high_end` of each partition of a topic, asked together where that can be done."""
+    def ends(self, places: Sequence[Place], stable: bool) -> list[int]:
+        """`stable_end`, or else `high_end`, of each of these; a broker is asked once for all that
+        it leads."""
 
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
-        """Tell of what is committed to the topic from now on, for so many seconds."""
+        """Tell of what is committed to the topic, for so many seconds. Whoever calls for the first
+        time is told once it is set: what was committed before that is told by nothing else."""
 
     def close(self) -> None:
         """Give back connections."""
