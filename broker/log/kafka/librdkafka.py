@@ -143,19 +143,7 @@ class Reading:
     def ends(self, places: Sequence[Place], stable: bool) -> list[int]:
         """See `Reader`: the offset for the time "latest" is the end."""
         consumer = self._committed if stable else self._uncommitted()
-        wanted = [TopicPartition(*place, OFFSET_END) for place in places]
-        until = time.monotonic() + ANSWER_SECONDS
-        while True:
-            with ours():
-                found = consumer.offsets_for_times(wanted, ANSWER_SECONDS) if wanted else []
-            errors = [one.error for one in found if one.error is not None]
-            if not errors:
-                ends = {(one.topic, one.partition): int(one.offset) for one in found}
-                return [ends[place] for place in places]
-            lasting = [one for one in errors if one.code() not in _LEADERLESS]
-            if lasting or time.monotonic() > until:
-                refused((lasting or errors)[0])
-            time.sleep(_LEADERLESS_PAUSE)
+        return _ends(consumer, places) if places else []
 
     def _uncommitted(self) -> Consumer:
         if self._everything is None:
@@ -365,15 +353,33 @@ def refused(error: KafkaError) -> NoReturn:
 
 def _end(consumer: Consumer, topic: str, partition: int) -> int:
     place = TopicPartition(topic, partition)
+    found = _led(lambda: consumer.get_watermark_offsets(place, ANSWER_SECONDS, cached=False))
+    if found is None:
+        raise away()
+    return int(found[1])
+
+
+def _ends(consumer: Consumer, places: Sequence[Place]) -> list[int]:
+    wanted = [TopicPartition(*place, OFFSET_END) for place in places]
+
+    def ask() -> dict[Place, int]:
+        found = consumer.offsets_for_times(wanted, ANSWER_SECONDS)
+        if errors := [one.error for one in found if one.error is not None]:
+            lasting = [one for one in errors if one.code() not in _LEADERLESS]
+            raise KafkaException((lasting or errors)[0])
+        return {(one.topic, one.partition): int(one.offset) for one in found}
+
+    ends = _led(ask)
+    return [ends[place] for place in places]
+
+
+def _led(ask: Callable[[], Any]) -> Any:
+    """The answer, once every partition that is asked for has a leader."""
     until = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            found = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS, cached=False)
+            return ask()
         except KafkaException as error:
             if error.args[0].code() not in _LEADERLESS or time.monotonic() > until:
                 refused(error.args[0])
             time.sleep(_LEADERLESS_PAUSE)
-            continue
-        if found is None:
-            raise away()
-        return int(found[1])
