@@ -112,9 +112,13 @@ UNANSWERED = "unanswered"
 """The position that says at which topics fetches may wait whose right has ended."""
 
 
+RELAYED = "relay."
+"""What the names start with of the positions up to which partitions have been relayed."""
+
+
 def relay_position(dataset: str, partition: int) -> str:
     """The position up to which a partition has been relayed."""
-    return f"relay.{dataset}.{partition}"
+    return f"{RELAYED}{dataset}.{partition}"
 
 
 def runner_position(dataset: str) -> str:

@@ -11,7 +11,7 @@ from itertools import islice
 from broker.log.interface import Log
 from broker.log.topics import shown_as
 from broker.model import Dataset
-from broker.relay.lag import common_places, share_places, waiting
+from broker.relay.lag import Behind, Places
 from broker.sharing.share import Share
 
 ROUND = 60.0
@@ -38,25 +38,30 @@ class Display:
         if now >= self._next:
             self._left, self._next = self._round(), now + ROUND
         batch = dict(islice(self._left, _AT_ONCE))
-        if batch:
-            self._log.show(batch)
+        open_before = self._open() if batch else set()
+        if shown := {name: places for name, places in batch.items() if name in open_before}:
+            self._log.show(shown)
+            if gone := shown.keys() - self._open():  # nobody else would remove them again
+                self._log.show({name: {} for name in gone})
+
+    def _open(self) -> set[str]:
+        return {shown_as(one.id) for dataset in self._datasets for one in self._shares(dataset.id)}
 
     def _round(self) -> Iterator[tuple[str, dict[tuple[str, int], int]]]:
-        topics = self._log.topics()
+        places = Places(self._log)
         for dataset in self._datasets:
-            topic = dataset.collected_topic
-            if topic not in topics:
+            if not self._log.has(dataset.collected_topic):
                 continue
-            common = common_places(self._log, dataset)
+            behind = Behind(self._log, dataset)
             for share in self._shares(dataset.id):
-                places = share_places(self._log, share.id, common)
-                yield shown_as(share.id), self._offsets(topic, places)
+                own = places.share(share.id, dataset)
+                yield shown_as(share.id), self._offsets(dataset.collected_topic, behind, own)
 
-    def _offsets(self, topic: str, places: Sequence[int]) -> dict[tuple[str, int], int]:
+    def _offsets(
+        self, topic: str, behind: Behind, places: Sequence[int]
+    ) -> dict[tuple[str, int], int]:
         """The places as offsets; the end, where nothing but the log's own marks is left."""
         return {
-            (topic, number): at
-            if waiting(self._log, topic, number, at)[0]
-            else max(at, self._log.end(topic, number))
+            (topic, number): at if behind.lag(number, at)[0] else max(at, behind.end(number))
             for number, at in enumerate(places)
         }

@@ -12,37 +12,62 @@ from prometheus_client.registry import Collector
 
 from broker.errors import ShuQiaoError
 from broker.log.interface import Log
-from broker.log.topics import share_positions
+from broker.log.topics import RELAYED, SHARE_POSITIONS, relay_position, share_positions
 from broker.model import Dataset
-from broker.relay.position import judged
+from broker.relay.position import Common
 from broker.sharing.share import JOINED, Share
 
 
-def waiting(log: Log, topic: str, partition: int, place: int) -> tuple[int, float]:
-    """From an offset on: how many records, at most, and how many seconds ago the first of them
-    was committed."""
-    end = log.end(topic, partition)
-    first = log.read(topic, partition, place, 1) if end > place else ()
-    if not first:
-        return 0, 0.0
-    return end - first[0].offset, max(0.0, time.time() - first[0].timestamp / 1000)
+class Places:
+    """Up to where the common pass and every share had come when this was made."""
+
+    def __init__(self, log: Log) -> None:
+        self._common = log.positions(RELAYED)
+        self._shares = log.positions(SHARE_POSITIONS)
+
+    def common(self, dataset: Dataset) -> list[int]:
+        """Up to where every partition of a dataset has been relayed."""
+        known = self._common
+        names = [relay_position(dataset.id, number) for number in range(dataset.partitions)]
+        return [Common.unpack(known[name]).offset if name in known else 0 for name in names]
+
+    def share(self, share: str, dataset: Dataset) -> list[int]:
+        """Up to where a share has come in every partition."""
+        found = []
+        for partition, place in enumerate(self.common(dataset)):
+            own = self._shares.get(f"{share_positions(share)}{partition}")
+            found.append(place if own == JOINED else int.from_bytes(own or b"", "big"))
+        return found
 
 
-def share_places(log: Log, share: str, common: Sequence[int]) -> list[int]:
-    """Up to where a share has come in every partition; `common` is the common pass's place."""
-    start = share_positions(share)
-    known = log.positions(start)
-    found = []
-    for partition, place in enumerate(common):
-        own = known.get(f"{start}{partition}")
-        found.append(place if own == JOINED else int.from_bytes(own or b"", "big"))
-    return found
+class Behind:
+    """What stands in a collected topic behind given places; each place is read once."""
 
+    def __init__(self, log: Log, dataset: Dataset) -> None:
+        self._log = log
+        self._topic = dataset.collected_topic
+        numbers = range(dataset.partitions)
+        self._ends = log.ends((self._topic, number) for number in numbers)
+        self._known: dict[tuple[int, int], tuple[int, float]] = {}
 
-def common_places(log: Log, dataset: Dataset) -> list[int]:
-    """Up to where every partition of a dataset has been relayed."""
-    places = [judged(log, dataset.id, partition) for partition in range(dataset.partitions)]
-    return [place.common.offset if place else 0 for place in places]
+    def end(self, partition: int) -> int:
+        """Up to where a partition can be read."""
+        found = self._ends.get((self._topic, partition))
+        return found.offset if found else 0
+
+    def lag(self, partition: int, place: int) -> tuple[int, float]:
+        """From an offset on: how many records, at most, and how many seconds ago the first of
+        them was committed."""
+        if (partition, place) not in self._known:
+            self._known[partition, place] = self._lag(partition, place)
+        return self._known[partition, place]
+
+    def _lag(self, partition: int, place: int) -> tuple[int, float]:
+        end = self.end(partition)
+        first = self._log.read(self._topic, partition, place, 1) if end > place else ()
+        if not first or first[0].offset >= end:
+            return 0, 0.0
+        return end - first[0].offset, max(0.0, time.time() - first[0].timestamp / 1000)
 
 
 class LagCollector(Collector):
@@ -89,20 +114,14 @@ class LagCollector(Collector):
             for whose, name in (("relay", "dataset"), ("share", "share"))
             for unit in ("records", "seconds")
         }
+        places = Places(log)
         for dataset in self._datasets:
-            topic = dataset.collected_topic
-            if topic not in topics:
+            if dataset.collected_topic not in topics:
                 continue
-            common = common_places(log, dataset)
-            lags = [waiting(log, topic, number, place) for number, place in enumerate(common)]
-            self._add(families, "relay", dataset.id, lags)
+            behind = Behind(log, dataset)
+            self._add(families, "relay", dataset.id, behind, places.common(dataset))
             for share in (one for one in shares if one.dataset == dataset.id):
-                places = share_places(log, share.id, common)
-                own = [
-                    lags[number] if place == common[number] else waiting(log, topic, number, place)
-                    for number, place in enumerate(places)
-                ]
-                self._add(families, "share", share.id, own)
+                self._add(families, "share", share.id, behind, places.share(share.id, dataset))
         yield from families.values()
 
     @staticmethod
@@ -110,8 +129,10 @@ class LagCollector(Collector):
         families: dict[tuple[str, str], GaugeMetricFamily],
         whose: str,
         name: str,
-        lags: Sequence[tuple[int, float]],
+        behind: Behind,
+        places: Sequence[int],
     ) -> None:
-        for partition, (records, seconds) in enumerate(lags):
+        for partition, place in enumerate(places):
+            records, seconds = behind.lag(partition, place)
             families[whose, "records"].add_metric((name, str(partition)), records)
             families[whose, "seconds"].add_metric((name, str(partition)), seconds)

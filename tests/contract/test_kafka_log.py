@@ -49,8 +49,10 @@ def test_nothing_uncommitted_is_ever_read(log: KafkaLog, kafka: Cluster, name: s
     assert values(log) == [b"before"]
     log.commit(Batch([Append("a", 0, b"k", b"beside")]))
     assert values(log) == [b"before"], "it stands behind what is open"
+    assert [log.ends([("a", number)])["a", number].growing for number in (0, 1)] == [True, False]
     other.abort_transaction(10)
     city.until(lambda: values(log) == [b"before", b"beside"], 10)
+    city.until(lambda: not log.ends([("a", 0)])["a", 0].growing, 5)
 
 
 def test_a_send_that_expires_never_commits(log: KafkaLog, kafka: Cluster) -> None:

@@ -11,9 +11,9 @@ import pytest
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log import place
 from broker.log.embedded import EmbeddedLog
-from broker.log.interface import Append, Batch, Log, PositionWrite, TableWrite
+from broker.log.interface import Append, Batch, End, Log, PositionWrite, TableWrite
 from broker.log.kafka.engine import KafkaLog
-from tests import kafka
+from tests import city, kafka
 
 
 @pytest.fixture(params=["embedded", *kafka.TRANSPORTS])
@@ -159,6 +159,57 @@ def test_who_waits_is_woken_by_a_topic_that_was_not_there(
         maker.create_topics({f"shared.ga.x.s{number}": 2})
         assert log.wait(seen, 5) != seen
     other.close()
+
+
+def test_positions_are_found_by_how_their_names_start(log: Log, opening: Callable[[], Log]) -> None:
+    names = ["p", "p.", "p.1", "p.区", "p.z", "p0", "o.9", "q.1"]
+    other = opening()
+    other.commit(Batch(positions=[PositionWrite(name, None, name.encode()) for name in names]))
+    assert list(log.positions("p.")) == ["p.", "p.1", "p.z", "p.区"]
+    assert log.positions("p.区") == {"p.区": "p.区".encode()} and log.positions("x") == {}
+    assert set(names) <= log.positions("").keys()
+    other.close()
+
+
+def test_the_ends_of_many_partitions_are_told_together(
+    log: Log, opening: Callable[[], Log]
+) -> None:
+    other = opening()
+    places = [("a", 0), ("missing", 0), ("a", 1)]
+    assert log.ends(places) == {("a", 0): End(0, False), ("a", 1): End(0, False)}
+    other.commit(Batch([Append("a", 1, b"k", b"v")]))
+    city.until(lambda: log.ends(places)["a", 1].offset > 0, 5)
+    city.until(lambda: not log.ends(places)["a", 1].growing, 5)
+    assert log.ends(places) == {("a", one): End(other.end("a", one), False) for one in (0, 1)}
+    other.delete_topic("a")
+    assert log.ends(places) == {} == log.ends([])
+    other.close()
+
+
+def test_a_topic_that_another_process_made_is_there_at_once(
+    log: Log, opening: Callable[[], Log]
+) -> None:
+    other = opening()
+    assert log.has("a") and not log.has("b")
+    other.create_topics({"b": 1})
+    assert log.has("b")
+    other.delete_topic("b")
+    city.until(lambda: not log.has("b"), 3)
+    with pytest.raises(UnknownTopic):
+        log.commit(Batch([Append("b", 0, b"k", b"v")]))
+    other.close()
+
+
+def test_what_is_committed_once_somebody_has_asked_is_told(
+    log: Log, opening: Callable[[], Log]
+) -> None:
+    """Also what comes before whoever follows the log has begun."""
+    for _ in range(3):
+        reader = opening()
+        seen = reader.changes()
+        log.commit(Batch([Append("a", 0, b"k", b"v")]))
+        assert reader.wait(seen, 5) != seen
+        reader.close()
 
 
 def test_a_waiting_reader_is_woken_in_this_process_and_from_another(

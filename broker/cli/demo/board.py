@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from broker.bootstrap import Broker
 from broker.errors import UnknownTopic
 from broker.log.reading import records
-from broker.model import Dataset
-from broker.relay.lag import common_places, share_places, waiting
+from broker.relay.lag import Behind, Places
 from broker.sharing.grants import ACTIVE, Stored
 from broker.sharing.share import LIVE, OPENING
 
@@ -78,9 +77,9 @@ class Board:
         datasets = self._broker.catalog.datasets.values()
         self._tallies = {name: one for name, one in self._tallies.items() if name in topics}
         collected = {one.id: self._count(one.collected_topic) for one in datasets}
-        log = self._broker.log
-        common = {one.id: common_places(log, one) for one in datasets}
-        lag = {one.id: behind(self._broker, one, common[one.id]) for one in datasets}
+        log, places = self._broker.log, Places(self._broker.log)
+        behind = {one.id: Behind(log, one) for one in datasets}
+        lag = {one.id: waiting(behind[one.id], places.common(one)) for one in datasets}
         shares = {one.id: one for one in self._broker.sharing.shares()}
         lines: list[Line] = []
         for stored in newest(self._broker.sharing.grants()):
@@ -94,10 +93,8 @@ class Board:
                 continue
             records = self._count(share.topic)
             tally = self._tallies.get(share.topic)
-            places = share_places(log, share.id, common[grant.dataset])
             dataset = self._broker.catalog.dataset(grant.dataset)
-            left = behind(self._broker, dataset, places) if places != common[grant.dataset] else 0
-            left = left or lag[grant.dataset]
+            left = waiting(behind[dataset.id], places.share(share.id, dataset))
             state = share.state if share.state in (OPENING, LIVE) else stored.state
             changed = tally.changed if tally else 0
             lines.append(Line(grant.dataset, grant.consumer.id, state, records, left, changed))
@@ -114,23 +111,19 @@ class Board:
             return 0  # closed meanwhile
 
 
-def behind(broker: Broker, dataset: Dataset, places: Sequence[int]) -> int:
+def waiting(behind: Behind, places: Sequence[int]) -> int:
     """How many collected records are waiting from these places on."""
-    topic = dataset.collected_topic
-    if topic not in broker.log.topics():
-        return 0
-    return sum(waiting(broker.log, topic, number, at)[0] for number, at in enumerate(places))
+    return sum(behind.lag(number, at)[0] for number, at in enumerate(places))
 
 
 def caught_up(broker: Broker) -> bool:
     """Whether every share has seen everything that was collected."""
-    common = {one.id: common_places(broker.log, one) for one in broker.catalog.datasets.values()}
-    if any(behind(broker, broker.catalog.dataset(name), at) for name, at in common.items()):
+    places, datasets = Places(broker.log), broker.catalog.datasets
+    if any(waiting(Behind(broker.log, one), places.common(one)) for one in datasets.values()):
         return False
-    shares = broker.sharing.shares()
     return all(
-        share_places(broker.log, one.id, common[one.dataset]) == common[one.dataset]
-        for one in shares
+        places.share(one.id, datasets[one.dataset]) == places.common(datasets[one.dataset])
+        for one in broker.sharing.shares()
     )
 
 

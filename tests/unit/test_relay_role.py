@@ -1,0 +1,142 @@
+"""The relay as a role: what has grown is looked at, nothing else is, nothing is passed over."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from broker.log.embedded import EmbeddedLog
+from broker.log.interface import Append, Batch, End, PositionWrite
+from broker.relay.position import year_position
+from broker.relay.progress import Progress
+from broker.relay.role import RelayRole
+from tests.city import until
+
+TOPIC = "collected.x.y"
+DATASET = SimpleNamespace(id="x.y", collected_topic=TOPIC, partitions=3)
+
+
+class Writing(EmbeddedLog):
+    """A log that somebody may be writing to; what is written then is not told."""
+
+    growing = False
+
+    def ends(self, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], End]:
+        return {one: End(end.offset, self.growing) for one, end in super().ends(places).items()}
+
+
+class Relaying:
+    """Notes the partitions that are looked at; `meanwhile` happens once, after a look."""
+
+    def __init__(self) -> None:
+        self.looked: list[int] = []
+        self.meanwhile: Any = None
+
+    def step(self, dataset: Any, partition: int, shares: Any) -> Progress:
+        self.looked.append(partition)
+        happens, self.meanwhile = self.meanwhile, None
+        if happens:
+            happens()
+        return Progress()
+
+
+class Roled:
+    """The role over a log, and what it depends on besides."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = Writing(folder / "log.db")
+        self.log.create_topics({TOPIC: 3})
+        self.relay = Relaying()
+        self.revision = 1
+        self.shares: list[Any] = []
+        self.role = RelayRole(
+            cast(Any, self.relay),
+            self.log,
+            [cast(Any, DATASET)],
+            lambda dataset: self.shares,
+            lambda: (self.revision, date(2026, 1, 1)),
+            None,
+        )
+
+    def append(self, partition: int) -> None:
+        self.log.commit(Batch([Append(TOPIC, partition, b"k", b"v")]))
+
+    def looks_at(self, *partitions: int) -> None:
+        """It comes to these, and to nothing else."""
+        until(lambda: len(self.relay.looked) >= len(partitions), 5)
+        threading.Event().wait(0.2)
+        assert sorted(self.relay.looked) == sorted(partitions)
+        self.relay.looked.clear()
+
+
+@pytest.fixture
+def roled(tmp_path: Path) -> Iterator[Roled]:
+    found = Roled(tmp_path)
+    yield found
+    found.log.close()
+
+
+@contextmanager
+def running(roled: Roled) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=roled.role.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_only_a_partition_that_has_grown_is_looked_at(roled: Roled) -> None:
+    with running(roled):
+        roled.looks_at(0, 1, 2)
+        roled.append(1)
+        roled.looks_at(1)
+        roled.log.commit(Batch(positions=[PositionWrite("of.somebody", None, b"1")]))
+        roled.looks_at()
+
+
+def test_what_comes_during_a_look_is_looked_at_next(roled: Roled) -> None:
+    roled.relay.meanwhile = lambda: roled.append(0)
+    with running(roled):
+        roled.looks_at(0, 0, 1, 2)
+
+
+def test_another_state_of_sharing_or_another_year_is_a_look_at_everything(roled: Roled) -> None:
+    with running(roled):
+        roled.looks_at(0, 1, 2)
+        roled.revision = 2
+        roled.looks_at(0, 1, 2)
+        year = PositionWrite(year_position("x.y"), None, b"\x07\xeb")
+        roled.log.commit(Batch(positions=[year]))
+        roled.looks_at(0, 1, 2)
+
+
+def test_who_writes_is_waited_for_although_nobody_tells(roled: Roled) -> None:
+    """A record may be readable only after everybody was told of its commit."""
+    roled.log.growing = True
+    with running(roled):
+        roled.looks_at(0, 1, 2)
+        untold = roled.log._watch.changed
+        roled.log._watch.changed = lambda: None  # type: ignore[method-assign]
+        roled.log._watch._look = lambda: 0
+        roled.append(2)
+        roled.looks_at(2)
+        roled.log._watch.changed = untold  # type: ignore[method-assign]
+
+
+def test_a_share_whose_topic_is_still_to_be_made_is_waited_for(roled: Roled) -> None:
+    roled.shares = [SimpleNamespace(topic="shared.x.y.s1")]
+    with running(roled):
+        roled.looks_at(0, 1, 2)
+        roled.log._watch.changed = lambda: None  # type: ignore[method-assign]
+        roled.log._watch._look = lambda: 0
+        roled.log.create_topics({"shared.x.y.s1": 3})
+        roled.looks_at(0, 1, 2)
