@@ -7,6 +7,8 @@ MIGRATING = "tests/unit/test_migration.py"
 MIGRATION = "broker/migration.py"
 GOLDEN = "tests/unit/test_golden.py"
 READING = "tests/unit/test_reading.py"
+ROLE = "tests/unit/test_relay_role.py"
+CONTRACT = "tests/contract/test_log.py"
 RIGHTS = "broker/sharing/reading.py"
 
 CLUSTER = (
@@ -263,5 +265,47 @@ CLUSTER = (
         '_FRAME = struct.Struct(">bI")',
         '_FRAME = struct.Struct("<bI")',
         "no ordinary client can read a share any more",
+    ),
+    Fault(
+        f"{ROLE}::test_only_a_partition_that_has_grown_is_looked_at",
+        "broker/relay/upto.py",
+        "if name == topic and self._done.get((name, number)) != end.offset",
+        "if name == topic",
+        "every look asks the brokers about every partition",
+    ),
+    Fault(
+        f"{ROLE}::test_what_comes_during_a_look_is_looked_at_next",
+        "broker/relay/upto.py",
+        "self._done[topic, partition] = self._ends[topic, partition].offset",
+        "self._done[topic, partition] = self._log.end(topic, partition)",
+        "a record that came during a look is passed over until the next one comes",
+    ),
+    Fault(
+        f"{ROLE}::test_another_state_of_sharing_or_another_year_is_a_look_at_everything",
+        "broker/relay/upto.py",
+        "seen = _Seen(revision, tuple(owned), years, there)",
+        "seen = _Seen(0, tuple(owned), years, there)",
+        "a new share gets nothing until its partitions grow",
+    ),
+    Fault(
+        f"{ROLE}::test_who_writes_is_waited_for_although_nobody_tells",
+        "broker/relay/upto.py",
+        "self.settled = not self.growing and len(there) == len(topics)",
+        "self.settled = len(there) == len(topics)",
+        "what becomes readable after its commit was told waits for the next commit",
+    ),
+    Fault(
+        f"{ROLE}::test_a_share_whose_topic_is_still_to_be_made_is_waited_for",
+        "broker/relay/upto.py",
+        "self.settled = not self.growing and len(there) == len(topics)",
+        "self.settled = not self.growing",
+        "a share whose topic is made late is never begun",
+    ),
+    Fault(
+        f"{CONTRACT}::test_positions_are_found_by_how_their_names_start[embedded]",
+        "broker/log/embedded.py",
+        "                (prefix, prefix + _LAST),",
+        '                (prefix, prefix + "z"),',
+        "a position whose name goes on in Chinese is not found",
     ),
 )
