@@ -3,9 +3,12 @@
 Law: what is missing is said; where services are required it fails.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -18,15 +21,21 @@ def needs(program: str, package: str = "") -> str:
     if found := shutil.which(program):
         return found
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
-            subprocess.run(
-                ["apt-get", "-q", *words], capture_output=True, check=False, timeout=300,
-                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-            )  # fmt: skip
+        with (Path(tempfile.gettempdir()) / "shuqiao-apt.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another lane may be at it
+            _install(package)
     if found := shutil.which(program):
         return found
     lacking(f"{program} not found: install {package}")
     return ""
+
+
+def _install(package: str) -> None:
+    for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
+        subprocess.run(
+            ["apt-get", "-q", *words], capture_output=True, check=False, timeout=300,
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        )  # fmt: skip
 
 
 def lacking(reason: str) -> None:

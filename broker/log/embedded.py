@@ -141,9 +141,9 @@ class EmbeddedLog:
         with self._lock, self._translated():
             return dict(self._db.execute("SELECT name, partitions FROM topic").fetchall())
 
-    def has(self, topic: str) -> bool:
+    def there(self, topics: Iterable[str]) -> frozenset[str]:
         """See `Log`."""
-        return topic in self.topics()
+        return frozenset(topics) & self.topics().keys()
 
     def check(self, topic: str, partitions: int) -> None:
         """See `Log`: nobody else sets anything here."""

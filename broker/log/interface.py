@@ -109,9 +109,9 @@ class Log(Protocol):
     def topics(self) -> Mapping[str, int]:
         """Partition count by topic."""
 
-    def has(self, topic: str) -> bool:
-        """Whether the topic is there, cheap enough for every step. One that another machine has
-        deleted within this second may still count as there: a commit to it is refused."""
+    def there(self, topics: Iterable[str]) -> frozenset[str]:
+        """Those of the topics that are there, cheap enough for every step. One that another machine
+        has deleted within this second may still count as there: a commit to it is refused."""
 
     def check(self, topic: str, partitions: int) -> None:
         """`LogError` where somebody gave the topic other partitions, or set it so that records

@@ -50,7 +50,7 @@ class Display:
     def _round(self) -> Iterator[tuple[str, dict[tuple[str, int], int]]]:
         places = Places(self._log)
         for dataset in self._datasets:
-            if not self._log.has(dataset.collected_topic):
+            if not self._log.there([dataset.collected_topic]):
                 continue
             behind = Behind(self._log, dataset)
             for share in self._shares(dataset.id):

@@ -40,7 +40,7 @@ class Upto:
     def look(self, revision: object, owned: Sequence[Place], topics: Collection[str]) -> None:
         """Take the ends of the partitions that are ours; `revision` is that of the sharing state,
         `topics` are those of its shares, whether or not they are there yet."""
-        there = frozenset(topic for topic in topics if self._log.has(topic))
+        there = self._log.there(topics)
         years = tuple(sorted(self._log.positions(YEARS).items()))
         seen = _Seen(revision, tuple(owned), years, there)
         if seen != self._seen:

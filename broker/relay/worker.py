@@ -98,7 +98,7 @@ class Relay:
 
     def step(self, dataset: Dataset, partition: int, shares: Shares) -> Progress:
         """One step of a partition: see `Partition.step`."""
-        if not self._log.has(dataset.collected_topic):
+        if not self._log.there([dataset.collected_topic]):
             return Progress()
         self._log.check(dataset.collected_topic, dataset.partitions)
         place = dataset.id, partition
@@ -106,7 +106,9 @@ class Relay:
         while self._log.owns(dataset.collected_topic, partition):
             # a share without a topic is not provisioned yet, or closed just now; one that was
             # read before it was published has one only as the log stands now
-            mine = [one for one in shares() if one.published and self._log.has(one.topic)]
+            published = [share for share in shares() if share.published]
+            there = self._log.there(share.topic for share in published)
+            mine = [share for share in published if share.topic in there]
             # kept only while what it remembers is what was committed: no error survives in it
             worker = self._partitions.pop(place, None)
             worker = worker or Partition(self._tools, dataset, partition)

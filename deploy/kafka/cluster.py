@@ -4,6 +4,7 @@ Law: it lives in one folder; what is needed to use it stands there in `shuqiao.y
 its owner alone. Only processes that were started here are ended, by their ids.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -40,19 +41,25 @@ def missing() -> str:
 def fetch_libraries(pom: Path = POM, libraries: Path | None = None) -> Path:
     """The folder of the jars that a pom names (Kafka's own), brought by Maven the first time."""
     libraries = libraries or LIBRARIES
-    complete = libraries.with_name("complete").exists()
-    if (lacking := missing()) and not (complete and shutil.which("java")):
+    complete = libraries.with_name("complete")
+    if (lacking := missing()) and not (complete.exists() and shutil.which("java")):
         raise NoKafka(lacking)
-    if complete:
-        return libraries
+    libraries.parent.mkdir(parents=True, exist_ok=True)
+    with libraries.with_name("lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at it
+        if not complete.exists():
+            _fetch(pom, libraries)
+            complete.touch()
+    return libraries
+
+
+def _fetch(pom: Path, libraries: Path) -> None:
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
     done = subprocess.run(
         ["mvn", "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise NoKafka(f"Maven could not bring the jars: {done.stdout[-500:]}")
-    libraries.with_name("complete").touch()
-    return libraries
 
 
 class Cluster:

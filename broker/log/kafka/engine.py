@@ -94,9 +94,11 @@ class KafkaLog:
         if made:
             self.commit(Batch())  # whoever had nothing to do without them looks again
 
-    def has(self, topic: str) -> bool:
+    def there(self, topics: Iterable[str]) -> frozenset[str]:
         """See `Log`."""
-        return topic in self._all() or topic in self._all(fresh=True)
+        wanted = frozenset(topics)
+        known = self._all()
+        return wanted & (known if wanted <= known.keys() else self._all(fresh=True)).keys()
 
     def check(self, topic: str, partitions: int) -> None:
         """See `Log`."""
