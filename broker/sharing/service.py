@@ -168,6 +168,14 @@ class Sharing:
         """End a grant 终止 for good; its share closes where no other grant uses it."""
         return self._set_state(grant, (ACTIVE, SUSPENDED), TERMINATED, reason)
 
+    def ended(self, grant: str) -> Outcome | None:
+        """A grant that has been ended for good; None where it has not."""
+        with self._store.reading() as connection:
+            if ledger.state_of(connection, grant) != TERMINATED:
+                return None
+            mine = ledger.unfiltered(connection, grant)
+        return Outcome(mine, over(mine), None)
+
     def suspend(self, grant: str, reason: str) -> Outcome:
         """Suspend a grant 暂停: as ending it, until it is resumed."""
         return self._set_state(grant, (ACTIVE,), SUSPENDED, reason)

@@ -17,6 +17,7 @@ from broker.cli.clock import city_time
 from broker.cli.main import app
 from broker.cli.output import OUTPUT
 from broker.errors import GrantError, SourceError, StoreError
+from broker.sharing.emergency import Cut, Emergency
 from broker.sharing.pulls import Pull
 from tests import city
 
@@ -322,3 +323,27 @@ def test_an_emergency_needs_no_store(typed: Type, tmp_path: Path) -> None:
     assert typed("grant", "revoke", third, "--reason", "r", "--emergency")["state"] == "TERMINATED"
     with opened() as broker:
         assert not broker.emergency.pending(), "the store knows"
+
+
+def test_an_emergency_that_the_controller_carries_out_first_is_no_error(
+    typed: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = add(typed)["grant"]
+    with opened() as broker:
+        broker.controller_role().look()
+    end = Emergency.end
+
+    def meanwhile(self: Emergency, *words: str) -> tuple[Cut, list[str]]:
+        found = end(self, *words)
+        with opened() as beside:
+            beside.controller_role().look()
+            assert beside.sharing.grant(grant).state == "TERMINATED"
+        return found
+
+    monkeypatch.setattr(Emergency, "end", meanwhile)
+    words = ("grant", "revoke", grant, "--reason", "stolen", "--emergency")
+    assert typed(*words)["state"] == "TERMINATED"
+    monkeypatch.setattr(Emergency, "end", end)
+    assert typed(*words)["state"] == "TERMINATED", "it has ended: nothing is left to do"
+    with pytest.raises(GrantError):
+        typed("grant", "revoke", "g00000000", "--reason", "r", "--emergency")
