@@ -207,9 +207,11 @@ def _on_cluster(broker: Broker) -> Iterator[Finding]:
     )
     if not _store_is_there(broker):
         return
-    found = broker.topics_check.differences()
-    mend = "`shuqiao topics check`" if found else ""
-    yield Finding("cluster", f"{len(found)} things are not as they should be", mend)
+    if found := broker.topics_check.differences():
+        mend = "`shuqiao topics check`"
+        yield Finding("cluster", f"{len(found)} things are not as they should be", mend)
+    else:
+        yield Finding("cluster", "as it should be")
 
 
 def _registry(broker: Broker) -> Iterator[Finding]:

@@ -90,14 +90,15 @@ class Migration:
         self._advance = advance
 
     @property
+    def begun(self) -> bool:
+        """Whether both are parts of one migration."""
+        mine = self._source.position(ORIGIN)
+        return mine is not None and mine == self._target.position(ORIGIN)
+
+    @property
     def done(self) -> bool:
         """Whether it was finished before."""
-        mine = self._source.position(ORIGIN)
-        return (
-            mine is not None
-            and mine == self._target.position(ORIGIN)
-            and self._carried() is not None
-        )
+        return self.begun and self._carried() is not None
 
     def total(self) -> int:
         """How many offsets there are to pass, of the source."""

@@ -28,6 +28,8 @@ def embedded_to_kafka(
     share. Nothing else may be at work in the state folder. Once it is done it compares only."""
     with opened() as broker, broker.presence.alone(), broker.migration() as migration:
         before = migration.done
+        if check and not migration.begun:
+            raise LogError("nothing has been carried over yet", mend="run it without --check")
         if not check and not before:
             migration.begin()
             with _shown(migration, "复制", "copying"):
@@ -50,7 +52,7 @@ def embedded_to_kafka(
     for one in wrong:
         OUTPUT.say(f"不一致：{one.name}", f"differs: {one.name}", sign="✗")
     if wrong:
-        mend = "run it again; where that does not help, empty the cluster and begin anew"
+        mend = "run it without --check; where that does not help, begin anew with an empty cluster"
         if before:
             mend = "something is at work with the file: end it; its sources are read on the cluster"
         raise LogError(f"{len(wrong)} topics or tables differ", mend=mend)

@@ -32,8 +32,13 @@ def main() -> None:
     for node in cluster.nodes:
         pid = cluster.pid(node)
         print(f"node {node.number}  {node.address}  {f'process {pid}' if pid else 'does not run'}")
-    print(f"settings: {cluster.folder / 'shuqiao.yaml'}")
+    print(f"settings: {_below_here(cluster.folder / 'shuqiao.yaml')}")
     raise SystemExit(0 if all(map(cluster.pid, cluster.nodes)) else 1)
+
+
+def _below_here(path: Path) -> Path:
+    """As it is written from this folder, where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

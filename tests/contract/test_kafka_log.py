@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import LogError, SettingsError, UnknownTopic
+from broker.errors import LogError, UnknownTopic
 from broker.log.interface import Append, Batch
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
@@ -104,14 +104,6 @@ def test_the_copies_are_of_this_cluster(log: KafkaLog, tmp_path: Path) -> None:
     log._copies = Copies(tmp_path / "kafka.db", "another", log._readers)
     assert log._copies._local.entries("table.t", 0, [b"k"]) == {}
     assert log.entries("t", 0, [b"k"]) == {b"k": b"v"}, "made anew"
-
-
-@pytest.mark.parametrize("servers", ["10.0.0.1:9092", "kafka.city:9092", "localhost:1,10.0.0.1:2"])
-def test_plain_text_is_for_loopback(servers: str) -> None:
-    with pytest.raises(SettingsError, match="plain text"):
-        Address(servers).check()
-    Address("localhost:9092,127.0.0.1:9,[::1]:9").check()
-    Address(servers, authority=Path("ca.pem")).check()
 
 
 def test_a_cluster_that_is_not_there_is_told_within_ten_seconds(tmp_path: Path, name: str) -> None:

@@ -42,23 +42,41 @@ class Address:
     authority: Path | None = None
 
     def check(self) -> None:
-        """`SettingsError` where it would be reached in plain text from another machine."""
-        if self.authority is not None:
-            return
-        hosts = [one.rpartition(":")[0].strip("[] ") for one in self.servers.split(",")]
-        if far := [host for host in hosts if not is_loopback(host)]:
+        """`SettingsError` where a server has no port, the authority's file no certificate, or
+        another machine would be reached in plain text."""
+        for server in self.servers.split(","):
+            host, port = _parts(server)
+            if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+                raise SettingsError(
+                    f"{server.strip()!r} is not a server with its port",
+                    where="setting kafka_servers",
+                    mend="host:port, several with commas between",
+                )
+            if self.authority is None and not is_loopback(host):
+                raise SettingsError(
+                    f"{host} would be reached in plain text",
+                    where="setting kafka_servers",
+                    mend="name kafka_ca, and the port of a listener with TLS",
+                )
+        self._context()
+
+    def _context(self) -> ssl.SSLContext | None:
+        """Whom to trust; None where nothing is encrypted."""
+        if self.authority is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=str(self.authority))
+        except OSError:  # also what ssl says of a file without a certificate
             raise SettingsError(
-                f"{far[0]} would be reached in plain text",
-                where="setting kafka_servers",
-                mend="name kafka_ca, and the port of a listener with TLS",
-            )
+                f"{self.authority} has no certificate, or cannot be read",
+                where="setting kafka_ca",
+                mend="name the PEM file of who signed the brokers' certificates",
+            ) from None
 
     def answering(self) -> list[str]:
         """The servers where somebody says something within two seconds: kafka-python waits for
         ever for one that takes a connection and is silent."""
-        context = None
-        if self.authority is not None:
-            context = ssl.create_default_context(cafile=str(self.authority))
+        context = self._context()
         servers = [one.strip() for one in self.servers.split(",")]
         return [one for one in servers if _says_something(one, context)]
 
@@ -107,11 +125,16 @@ class Address:
         return f"SASL_{kind}" if self.user else kind
 
 
+def _parts(server: str) -> tuple[str, str]:
+    """Host and port."""
+    host, _, port = server.strip().rpartition(":")
+    return host.strip("[]"), port
+
+
 def _says_something(server: str, context: ssl.SSLContext | None) -> bool:
     """Whether the handshake comes to an end, well or not; in plain text, whether anybody
     listens."""
-    host, _, port = server.rpartition(":")
-    host = host.strip("[]")
+    host, port = _parts(server)
     try:
         with socket.create_connection((host, int(port)), timeout=_SILENCE) as there:
             if context is not None:
