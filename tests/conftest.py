@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--minutes", type=float, default=0.0, help="for how long the ordeals go on")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     """In several lanes a module stays in one, but planted faults are tried one by one."""
     if config.pluginmanager.hasplugin("xdist"):

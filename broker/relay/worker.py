@@ -109,10 +109,14 @@ class Relay:
             published = [share for share in shares() if share.published]
             there = self._log.there(share.topic for share in published)
             mine = [share for share in published if share.topic in there]
+            gone = [share for share in published if share.topic not in there]
+            lost = [share.topic for share in gone if self._has_joined(share, partition)]
             # kept only while what it remembers is what was committed: no error survives in it
             worker = self._partitions.pop(place, None)
             worker = worker or Partition(self._tools, dataset, partition)
             try:
+                if lost:  # passed over, it would lack what the common pass writes now
+                    raise UnknownTopic(f"the topic {lost[0]} is not shown")
                 done = worker.step(mine)
             except PositionMoved:
                 continue  # another relay was there first: start from what it committed
@@ -125,6 +129,9 @@ class Relay:
                 self._partitions[place] = worker
                 return done
         return Progress()
+
+    def _has_joined(self, share: Share, partition: int) -> bool:
+        return self._log.position(f"{share_positions(share.id)}{partition}") == JOINED
 
     def plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
         """The compiled plan for some shares."""

@@ -40,9 +40,8 @@ class Unanswered:
         noted = self._own | document.read(self._log, UNANSWERED).keys()
         if self._cluster is None or not noted:
             return []
-        there = self._log.topics()  # what waited for a topic that was deleted is answered
         try:
-            left = self._cluster.answer_fetches([name for name in noted if name in there])
+            left = self._cluster.answer_fetches(noted)
         except LogError:
             left = sorted(noted)
         self._forget(noted - set(left))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import ProjectionError, RoutingError
+from broker.errors import ProjectionError, RoutingError, UnknownTopic
+from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Append, Batch
 from broker.projection.reference import Projection
 from broker.pseudonym import keyed_hash
@@ -147,3 +148,35 @@ def test_keys_are_hashed_with_a_secret_of_this_installation_and_of_the_dataset(
             assert key == keyed_hash(broker.keyring.key("record.ga.resident_base"), text)
             assert key != keyed_hash(b"", text)
     assert found[0] != found[1]
+
+
+def test_a_share_whose_topic_is_not_shown_is_never_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that was away does not know yet what was made meanwhile: what the common pass
+    writes now would be missing in the share for ever."""
+    city.use_mapping(tmp_path)
+    path = city.county(tmp_path, "371502")
+    city.put(path, city.resident(1, NOW))
+    with city.city(tmp_path) as broker:
+        city.collect(broker)
+        one, other = city.grant(broker, "a", "name"), city.grant(broker, "b", "sex")
+        city.relay(broker)
+        city.put(path, city.resident(2, NOW + timedelta(minutes=1)))
+        city.collect(broker)
+        assert one.share and other.share
+        hidden = one.share.topic
+        there = EmbeddedLog.there
+        with monkeypatch.context() as patched:
+            patched.setattr(EmbeddedLog, "there", lambda log, names: there(log, names) - {hidden})
+            with pytest.raises(UnknownTopic, match="not shown"):
+                city.relay(broker)
+        assert len(city.shown(broker, other)) == 1
+        city.relay(broker)
+        assert len(city.shown(broker, one)) == len(city.shown(broker, other)) == 2
+        broker.sharing.revoke(one.grant.id, "r")  # and one that has ended stops nobody
+        broker.life.advance()
+        city.put(path, city.resident(3, NOW + timedelta(minutes=2)))
+        city.collect(broker)
+        city.relay(broker)
+        assert len(city.shown(broker, other)) == 3

@@ -94,6 +94,14 @@ def running(roled: Roled) -> Iterator[None]:
         assert not thread.is_alive()
 
 
+def untold(roled: Roled) -> None:
+    """From here on nobody is told of a commit."""
+    watch = roled.log._watch
+    state = watch._look()
+    watch._look = lambda: state
+    watch.changed = lambda: None  # type: ignore[method-assign]
+
+
 def test_only_a_partition_that_has_grown_is_looked_at(roled: Roled) -> None:
     with running(roled):
         roled.looks_at(0, 1, 2)
@@ -124,19 +132,15 @@ def test_who_writes_is_waited_for_although_nobody_tells(roled: Roled) -> None:
     roled.log.growing = True
     with running(roled):
         roled.looks_at(0, 1, 2)
-        untold = roled.log._watch.changed
-        roled.log._watch.changed = lambda: None  # type: ignore[method-assign]
-        roled.log._watch._look = lambda: 0
+        untold(roled)
         roled.append(2)
         roled.looks_at(2)
-        roled.log._watch.changed = untold  # type: ignore[method-assign]
 
 
 def test_a_share_whose_topic_is_still_to_be_made_is_waited_for(roled: Roled) -> None:
     roled.shares = [SimpleNamespace(topic="shared.x.y.s1")]
     with running(roled):
         roled.looks_at(0, 1, 2)
-        roled.log._watch.changed = lambda: None  # type: ignore[method-assign]
-        roled.log._watch._look = lambda: 0
+        untold(roled)
         roled.log.create_topics({"shared.x.y.s1": 3})
         roled.looks_at(0, 1, 2)

@@ -7,6 +7,7 @@ topic is gone when no broker shows it any more.
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from kafka import TopicPartition
@@ -16,6 +17,7 @@ from kafka.errors import (
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
+from kafka.protocol.metadata import MetadataRequest
 from kafka.structs import OffsetAndMetadata
 
 from broker.errors import LogError
@@ -78,12 +80,11 @@ class Admin:
 
     def topics(self) -> dict[str, int]:
         """Partition count by topic, without the cluster's own."""
-        found = self._asked("describe_topics")
-        return {
-            one["name"]: len(one["partitions"])
-            for one in found
-            if not one.get("is_internal") and not one["error_code"]
-        }
+        try:
+            found = shown_anywhere(self.client)
+        except KafkaError as error:
+            raise ours(error) from None
+        return {name: len(one["partitions"]) for name, one in found.items()}
 
     def layout(self) -> tuple[int, dict[str, str]]:
         """How many copies a topic is to have, and how it is to be set."""
@@ -164,12 +165,40 @@ class Admin:
 
 def ask(client: Any, request: Any, broker: int) -> Any:
     """Ask that broker, where the library would ask any; `KafkaError`, also where it is slow."""
+    return client._manager.run(_answer, client._manager, request, broker)
+
+
+async def _answer(manager: Any, request: Any, broker: int) -> Any:
+    if manager.cluster.broker_metadata(broker) is None:
+        # it came back, or is new: left alone the library looks again after minutes
+        await manager.wait_for(manager.cluster.request_update(), _ONE_BROKER_MS)
+    return await manager.wait_for(manager.send(request, broker), _ONE_BROKER_MS)
+
+
+def shown_anywhere(client: Any) -> dict[str, Any]:
+    """Every topic but the cluster's own that any live broker shows: one that was away does not
+    know yet what was made meanwhile. `KafkaError` where none answers."""
     manager = client._manager
 
-    async def asked() -> Any:
-        return await manager.wait_for(manager.send(request, broker), _ONE_BROKER_MS)
+    async def asked() -> list[dict[str, Any]]:
+        whole = await client._get_cluster_metadata(None)
+        brokers = [one["node_id"] for one in whole["brokers"]]
+        request = MetadataRequest(topics=None, allow_auto_topic_creation=False)
+        others = [
+            manager.call_soon(_answer, manager, request, one) for one in brokers if len(brokers) > 1
+        ]
+        found = [whole]
+        for answer in others:
+            with suppress(KafkaError):
+                found.append((await answer).to_dict())
+        return found
 
-    return manager.run(asked)
+    return {
+        one["name"]: one
+        for answer in manager.run(asked)
+        for one in answer["topics"]
+        if not one.get("is_internal") and not one["error_code"]
+    }
 
 
 def _bound(manager: Any) -> None:

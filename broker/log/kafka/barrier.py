@@ -18,7 +18,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from broker.log.kafka.address import ANSWER_SECONDS, DELIVERY_SECONDS, Address
-from broker.log.kafka.admin import COMPACTED, ask
+from broker.log.kafka.admin import COMPACTED, ask, shown_anywhere
 
 SEGMENT = "segment.ms"
 _SHORT = "1"
@@ -50,12 +50,12 @@ def answer_fetches(address: Address, client: Any, topics: Collection[str]) -> li
 
 
 def _places(client: Any, topics: Collection[str]) -> list[TopicPartition]:
-    described = client.describe_topics(sorted(topics)) if topics else []
+    there = shown_anywhere(client) if topics else {}
     return [
-        TopicPartition(one["name"], each["partition_index"])
-        for one in described
-        if not one["error_code"]
-        for each in one["partitions"]
+        TopicPartition(name, each["partition_index"])
+        for name in sorted(topics)
+        if name in there
+        for each in there[name]["partitions"]
     ]
 
 

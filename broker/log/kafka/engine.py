@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from broker.errors import UnknownTopic
+from broker.errors import LogError, UnknownTopic
 from broker.log.counts import REBALANCED, Counts
 from broker.log.interface import Append, Batch, End, Stored
 from broker.log.kafka.address import Address
@@ -30,6 +30,8 @@ _TABLE_PARTITIONS = 4
 """Partitions of a table whose dataset has no collected topic."""
 _KNOWN = 1.0
 """Seconds for which the list of topics is believed."""
+_SHOWN = 10.0
+"""Seconds until a topic that was made must be shown."""
 _CHECKED = 30.0
 """Seconds for which a topic that was set as it should be is believed to be so."""
 
@@ -70,16 +72,24 @@ class KafkaLog:
             return found
 
     def _create(self, topics: Mapping[str, int]) -> bool:
-        """Make those that are missing; whether any was."""
+        """Make those that are missing, and wait until they are shown; whether any was."""
         with self._admin_lock:
-            known = self._all()
-            if all(name in known for name in topics):
+            if topics.keys() <= self._all().keys():
+                must_match(self._all(), topics)
                 return False
             known = self._all(fresh=True)
             missing = {name: count for name, count in topics.items() if name not in known}
             if missing:
                 self._admin.create(missing)
-                self._all(fresh=True)
+            until = time.monotonic() + _SHOWN
+            while not topics.keys() <= known.keys():
+                if time.monotonic() > until:
+                    (first, *_) = sorted(topics.keys() - known.keys())
+                    raise LogError(
+                        "a topic was made and is not shown", where=first, mend="try again"
+                    )
+                known = self._all(fresh=True)
+            must_match(known, topics)
             return bool(missing)
 
     def topics(self) -> Mapping[str, int]:
@@ -89,9 +99,7 @@ class KafkaLog:
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """See `Log`."""
-        made = self._create(topics)
-        must_match(self._all(), topics)
-        if made:
+        if self._create(topics):
             self.commit(Batch())  # whoever had nothing to do without them looks again
 
     def there(self, topics: Iterable[str]) -> frozenset[str]:

@@ -49,9 +49,17 @@ _FENCED = {
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError.STALE_MEMBER_EPOCH,
 }
-_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_LEADERLESS = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError._DESTROY_BROKER,
+}
 """A partition was just made, or is moving to another broker: this passes."""
 _LEADERLESS_PAUSE = 0.05
+_AWAY = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, *_LEADERLESS}
 _UNKNOWN = {
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
@@ -346,7 +354,7 @@ def refused(error: KafkaError) -> NoReturn:
         raise fenced() from None
     if code in _UNKNOWN:
         raise unknown() from None
-    if code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
+    if code in _AWAY:
         raise away() from None
     raise other(error.name()) from None
 
