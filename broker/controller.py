@@ -9,6 +9,7 @@ the store is away; what has ended is closed also while the policy cannot be load
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date
 
 from broker.errors import CatalogError, PolicyError, StoreError, UnknownTopic
@@ -114,7 +115,8 @@ class Controller:
         last time; how many records went. The collected topics only as far as relayed."""
         before = time.time_ns() // 1_000_000 - TOMBSTONES_MS
         removed = 0
-        for topic, partitions in self._log.topics().items():
+        topics = self._log.topics()
+        for topic, partitions in topics.items():
             for partition in range(partitions):
                 if stop is not None and stop.is_set():
                     return removed
@@ -123,6 +125,10 @@ class Controller:
                 except UnknownTopic:
                     break  # closed meanwhile
         self._log.wiped()
+        places = [(topic, number) for topic, count in topics.items() for number in range(count)]
+        ends = self._log.ends(places)
+        with suppress(UnknownTopic):  # one was closed meanwhile: the next round does it
+            self._log.end_quiet({place: end.offset for place, end in ends.items()})
         self._emit(LogCompacted(removed=removed))
         return removed
 

@@ -21,15 +21,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--minutes", type=float, default=0.0, help="for how long the ordeals go on")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """In several lanes a module stays in one, but planted faults are tried one by one."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if item.path.name != "test_mutants.py":
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(autouse=True)
 def _its_own_output() -> Iterator[None]:
     """No test leaves its language or form to the next."""

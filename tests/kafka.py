@@ -7,9 +7,10 @@ needs it is skipped with the reason, or fails where services are required.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -32,15 +33,17 @@ _QUICK = {
 
 
 @contextmanager
-def running(folder: Path, nodes: int = 1) -> Iterator[Cluster]:
-    """A cluster, until the block or this process ends."""
+def running(
+    folder: Path, nodes: int = 1, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Cluster]:
+    """A cluster, until the block or this process ends; `more` properties of its nodes."""
     cluster = Cluster(folder)
     keeper = subprocess.Popen(
         [sys.executable, "-m", "deploy.kafka.keeper", str(folder)],
-        stdin=subprocess.PIPE, cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE, cwd=Path(__file__).parents[1], start_new_session=True,
     )  # fmt: skip
     try:
-        cluster.make(nodes, _QUICK)
+        cluster.make(nodes, {**_QUICK, **more})
         cluster.start()
         yield cluster
     finally:
@@ -56,10 +59,15 @@ def lacking(reason: str) -> None:
 
 
 @contextmanager
-def own(folder: Path, monkeypatch: pytest.MonkeyPatch, nodes: int = 1) -> Iterator[Cluster]:
+def own(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    nodes: int = 1,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Cluster]:
     """A cluster for one test alone, to be restarted, its cities put on it."""
     try:
-        with running(folder, nodes) as cluster:
+        with running(folder, nodes, more) as cluster:
             put_on(cluster, monkeypatch)
             yield cluster
     except NoKafka as error:

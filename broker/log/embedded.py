@@ -136,6 +136,9 @@ class EmbeddedLog:
             ).fetchone()
         return found
 
+    def end_quiet(self, ends: Mapping[tuple[str, int], int]) -> None:
+        """See `Log`."""
+
     def topics(self) -> Mapping[str, int]:
         """See `Log`."""
         with self._lock, self._translated():

@@ -106,6 +106,10 @@ class Log(Protocol):
         An engine that compacts by itself does nothing here.
         """
 
+    def end_quiet(self, ends: Mapping[tuple[str, int], int]) -> None:
+        """Let what was superseded go also where nobody writes any more: given, now and then, where
+        all partitions end. An engine that is told to `compact` does nothing here."""
+
     def topics(self) -> Mapping[str, int]:
         """Partition count by topic."""
 

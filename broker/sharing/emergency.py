@@ -57,16 +57,20 @@ class Emergency:
                 f"the copy of the end dates knows no grant {grant!r}",
                 mend="run this where a controller works, or wait for the store",
             )
-        left: list[str] = []
-        if self._cluster is not None:
-            self._cluster.take(rights_to(readers))
-        self._unanswered.note(rights_to(readers))
         cut = Cut(reason.strip(), readers)
+        ended = rights_to(readers)
+        if self._cluster is not None:
+            self._cluster.take(ended)
+        before = self._unanswered.noted()
+        self._unanswered.note(ended)
         noted = {grant: [cut.reason, sorted(cut.taken)]}
         document.change(self._log, EMERGENCIES, lambda known: known.update(noted))
-        if self._cluster is not None:
-            left = self._cluster.unconfirmed(rights_to(readers)) or self._unanswered.answer()
-        return cut, left
+        if self._cluster is None:
+            return cut, []
+        self._cluster.take(ended)  # once more: before it was written somebody may have given it
+        stand = {(one.consumer, one.topic) for one in self._ends.known()} - self.cut()
+        left = self._cluster.unconfirmed(ended)
+        return cut, left or self._unanswered.answer(before, rights_to(stand))
 
     def pending(self) -> Mapping[str, Cut]:
         """What was ended so and the store does not know yet, by grant."""
@@ -103,6 +107,7 @@ class Emergency:
     def end_overdue(self, today: date) -> list[str]:
         """Take the rights whose last day is over, by the copy alone, and delete the topics that
         nobody may read any more; which those are."""
+        before = self._unanswered.noted()
         known = self._ends.known()
         stand = {(one.consumer, one.topic) for one in known if one.until >= today}
         over = {(one.consumer, one.topic) for one in known} - stand
@@ -115,12 +120,11 @@ class Emergency:
         if closed:
             self._log.wiped()
         with suppress(LogError):
-            self._unanswered.answer()
+            self._unanswered.answer(before, rights_to(stand))
         return closed
 
     def _take(self, over: Iterable[tuple[str, str]]) -> None:
         """Take the rights of these that are still held."""
         if self._cluster is not None and (held := self._cluster.rights() & rights_to(over)):
-            self._cluster.take(held)
             self._unanswered.note(held)
-            self._cluster.unconfirmed(held)
+            self._cluster.take(held)

@@ -65,20 +65,35 @@ class Reading:
             if known == now and time.monotonic() - at < LOOK:
                 return []
         self._done = None
-        wanted, held = self.wanted(), self._cluster.rights()
+        before = self._unanswered.noted()
+        held = self._cluster.rights()
+        wanted = self.wanted()  # asked later: what was given meanwhile is not taken
         ended = {one for one in held - wanted if reads_shared(one)}
         closing = rights_to(self._given.ending())  # what waits there is answered with the topic
+        self._unanswered.note(ended - closing)
         self._cluster.take(ended)
-        self._cluster.give(wanted - held)
+        if wanted - held:
+            self._give(held)
         self._tell(held - wanted, ended)
         left = self._left(ended | closing)
-        self._unanswered.note(ended - closing)
-        left = left or self._unanswered.answer()
+        left = left or self._unanswered.answer(before, wanted)
         if left:
             self._emit(RightUnconfirmed(brokers=len(left)))
-        else:
+        elif before is not None:
             self._done = now, time.monotonic()
         return left
+
+    def _give(self, held: set[Right]) -> None:
+        """Give what is due while nobody can end it: given after somebody else took it, a right
+        would stand that is confirmed to have ended."""
+        assert self._cluster is not None
+        with self._sharing.unchanged():
+            fresh = self.wanted() - held
+            self._cluster.give(fresh)
+        cut = self._emergency.cut()  # an emergency waits for nobody
+        back = {one for one in fresh if reads_shared(one) and (one.user, one.name) in cut}
+        self._unanswered.note(back)
+        self._cluster.take(back)
 
     def wanted(self) -> set[Right]:
         """Every right that consumers should have now."""

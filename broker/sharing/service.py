@@ -10,7 +10,8 @@ loaded nothing is decided, and rights are taken away all the same.
 
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
@@ -167,6 +168,12 @@ class Sharing:
     def revoke(self, grant: str, reason: str) -> Outcome:
         """End a grant 终止 for good; its share closes where no other grant uses it."""
         return self._set_state(grant, (ACTIVE, SUSPENDED), TERMINATED, reason)
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Nobody changes grants, consumers or the policy until the block ends."""
+        with self._store.writing():
+            yield
 
     def ended(self, grant: str) -> Outcome | None:
         """A grant that has been ended for good; None where it has not."""

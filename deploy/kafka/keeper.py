@@ -12,7 +12,8 @@ from deploy.kafka.cluster import Cluster
 
 def main() -> None:
     """Wait, then end what runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # sent to a whole group it is not meant for us
     sys.stdin.buffer.read()
     Cluster(Path(sys.argv[1])).stop(signal.SIGKILL)
 

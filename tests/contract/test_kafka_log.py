@@ -2,16 +2,18 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from broker.errors import LogError, UnknownTopic
-from broker.log.interface import Append, Batch
+from broker.errors import LogError, PositionMoved, UnknownTopic
+from broker.log.interface import Append, Batch, PositionWrite
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
+from broker.log.kafka.cluster import KafkaCluster
 from broker.log.kafka.engine import KafkaLog
 from deploy.kafka.cluster import Cluster
 from tests import city
@@ -80,6 +82,79 @@ def test_a_send_that_expires_never_commits(log: KafkaLog, kafka: Cluster) -> Non
     assert [values(log, part) for part in range(1, 4)] == [[], [], []]
 
 
+def test_a_batch_that_is_late_for_its_partition_never_lands(
+    log: KafkaLog, kafka: Cluster, tmp_path: Path, name: str
+) -> None:
+    """It was ours when the batch was made. Before it is written the group gives it to another, who
+    lands; we stay a member all the time, and hear of everything."""
+    topic, late = "collected.x.y", "relay.x.y"
+    log.create_topics({topic: 4})
+    places = [(topic, number) for number in range(4)]
+    city.until(lambda: all(log.owns(*place) for place in places), 20)
+    first = [PositionWrite(f"{late}.{number}", None, b"1") for number in range(4)]
+    log.commit(Batch(positions=first, consumed=dict.fromkeys(places, 1)))
+    member = log._work._member
+    assert member is not None
+    turn, others = member.turn(), list[KafkaLog]()
+    appends = log._appends
+
+    def slow(batch: Batch) -> Sequence[Append]:
+        others.append(on.log_on(kafka, tmp_path / "other", name))
+        others[0].owns(topic, 0)  # he joins
+        city.until(lambda: member.turn() > turn, 20)
+        city.until(landed, 20)
+        return appends(batch)
+
+    def landed() -> bool:
+        """Whether another has landed in a partition that is his now."""
+        for number in (one for one in range(4) if others[0].owns(topic, one)):
+            moves = [PositionWrite(f"{late}.{number}", b"1", b"theirs")]
+            with suppress(PositionMoved):
+                others[0].commit(Batch(positions=moves, consumed={(topic, number): 2}))
+                return True
+        return False
+
+    (tmp_path / "other").mkdir()
+    log._appends = slow  # type: ignore[method-assign]
+    moves = [PositionWrite(f"{late}.{number}", b"1", b"late") for number in range(4)]
+    batch = Batch([Append("a", 0, b"k", b"late")], positions=moves)
+    batch.consumed.update(dict.fromkeys(places, 2))
+    with pytest.raises(PositionMoved):
+        log.commit(batch)
+    log._appends = appends  # type: ignore[method-assign]
+    (other,) = others
+    assert {other.position(f"{late}.{number}") for number in range(4)} == {b"1", b"theirs"}
+    assert values(other) == []
+    other.close()
+
+
+def test_what_was_superseded_goes_also_where_nobody_writes_any_more(
+    log: KafkaLog, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hours as seconds. A broker alone would keep the last segment as it is."""
+    soon = {"segment.ms": "2000", "max.compaction.lag.ms": "2000", "delete.retention.ms": "1000"}
+    cluster = KafkaCluster(on.address_of(kafka))
+    cluster.set_topic("a", soon)
+    cluster.close()
+    monkeypatch.setattr("broker.log.kafka.quiet.SEGMENT_SECONDS", 2.5)
+    log.commit(Batch([Append("a", 0, b"k", b"WITHDRAWN"), Append("a", 1, b"k", b"stays")]))
+    log.commit(Batch([Append("a", 0, b"k", None)]))
+    seen = set()
+
+    def gone() -> bool:
+        ends = log.ends([("a", number) for number in range(4)])
+        log.end_quiet({place: end.offset for place, end in ends.items()})
+        seen.add(ends["a", 0].offset)
+        return b"WITHDRAWN" not in values(log)
+
+    city.until(gone, 60)
+    assert values(log, 1) == [b"stays"]
+    for _ in range(8):
+        gone()
+        time.sleep(0.5)
+    assert len(seen) <= 2, "one record more, however long it is quiet"
+
+
 def test_a_key_is_in_the_partition_that_was_computed(
     log: KafkaLog, kafka: Cluster, tmp_path: Path
 ) -> None:
@@ -138,6 +213,8 @@ def test_a_partition_that_has_no_leader_yet_is_waited_for() -> None:
             return 0, 7
 
     assert librdkafka._end(Asked(), "a", 0) == 7  # type: ignore[arg-type]
-    answers.append(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    answers += [KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 3
+    assert librdkafka._end(Asked(), "a", 0) == 7, "not every broker had heard of it"  # type: ignore[arg-type]
+    answers += [KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 100
     with pytest.raises(UnknownTopic):
         librdkafka._end(Asked(), "a", 0)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from broker.cli.reconcile import compare_all
 from broker.errors import LogError, SettingsError
+from broker.log.interface import Append, Batch
 from broker.log.kafka.address import Address
 from broker.log.kafka.cluster import KafkaCluster
 from broker.quarantine import Quarantine
@@ -16,7 +18,7 @@ from broker.sharing.share import LIVE
 from deploy.kafka.cluster import Cluster
 from tests import city, recompute
 from tests.faults.test_processes import ended, people, process, state, until
-from tests.kafka import TRANSPORTS, address_of, remove_user
+from tests.kafka import TRANSPORTS, address_of, log_on, own, remove_user
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 DATASET = "ga.resident_base"
@@ -159,6 +161,24 @@ def test_a_missing_right_is_said(kafka: Cluster, tmp_path: Path) -> None:
     finally:
         cluster.close()
         remove_user(kafka, "nobody_special")
+
+
+def test_a_cluster_that_makes_topics_by_itself_makes_none_for_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka's default: a worker that has not heard that a share is closed would bring it back."""
+    more = {"auto.create.topics.enable": "true"}
+    with own(tmp_path / "kafka", monkeypatch, more=more) as cluster:
+        for name in TRANSPORTS:
+            (tmp_path / name).mkdir()
+            log = log_on(cluster, tmp_path / name, name)
+            monkeypatch.setattr(log, "_must_be_there", lambda topic, partition: None)
+            with pytest.raises(LogError):
+                log.commit(Batch([Append("shared.ga.x.closed", 0, b"k", b"v")]))
+            with suppress(LogError):
+                log.end("shared.ga.x.gone", 0)
+            assert not any(name.startswith("shared.") for name in log.topics())
+            log.close()
 
 
 def test_plain_text_to_another_machine_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`./run kafka`: a cluster on this machine, as typed; and that none outlives a test run."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -59,17 +60,20 @@ def test_a_cluster_is_started_shown_and_stopped(tmp_path: Path) -> None:
     assert not made.pid(node) and typed(folder, "status").returncode == 1
 
 
-def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
+    """Nor one whose whole group of processes is told to end."""
     folder = tmp_path / "kafka"
     running = subprocess.Popen(
-        [sys.executable, "-c", STARTS, str(folder)], cwd=city.ROOT, stdout=subprocess.PIPE
-    )
+        [sys.executable, "-c", STARTS, str(folder)],
+        cwd=city.ROOT, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
     try:
         assert running.stdout and running.stdout.readline() == b"runs\n"
         (node,) = Cluster(folder).nodes
         assert Cluster(folder).pid(node)
     finally:
-        running.kill()
+        os.killpg(running.pid, number)
         running.communicate()
     city.until(lambda: not Cluster(folder).pid(node), 20)
 

@@ -7,6 +7,7 @@ MIGRATING = "tests/unit/test_migration.py"
 MIGRATION = "broker/migration.py"
 GOLDEN = "tests/unit/test_golden.py"
 READING = "tests/unit/test_reading.py"
+LATE = "tests/contract/test_kafka_log.py"
 ROLE = "tests/unit/test_relay_role.py"
 CONTRACT = "tests/contract/test_log.py"
 RIGHTS = "broker/sharing/reading.py"
@@ -29,8 +30,10 @@ CLUSTER = (
     Fault(
         f"{READING}::test_what_ends_is_taken_before_anything_is_given",
         RIGHTS,
-        "        self._cluster.take(ended)\n        self._cluster.give(wanted - held)\n",
-        "        self._cluster.give(wanted - held)\n        self._cluster.take(ended)\n",
+        "        self._cluster.take(ended)\n"
+        "        if wanted - held:\n            self._give(held)\n        self._tell(",
+        "        if wanted - held:\n            self._give(held)\n"
+        "        self._cluster.take(ended)\n        self._tell(",
         "rights are given while what has ended can still be read",
     ),
     Fault(
@@ -57,42 +60,42 @@ CLUSTER = (
     Fault(
         f"{READING}::test_what_waits_is_answered_before_an_end_is_confirmed",
         RIGHTS,
-        "        left = left or self._unanswered.answer()\n",
+        "        left = left or self._unanswered.answer(before, wanted)\n",
         "",
         "a fetch that waits at a broker outlives its right",
     ),
     Fault(
         f"{READING}::test_what_waits_is_answered_before_an_end_is_confirmed",
         "broker/sharing/unanswered.py",
-        "self._own | document.read(self._log, UNANSWERED).keys()",
-        "set(self._own)",
+        "notes = {**(before or {}), **self._own}",
+        "notes = self._own",
         "whoever is killed before the fetches are answered leaves them waiting",
     ),
     Fault(
         f"{READING}::test_a_right_is_taken_although_the_log_cannot_be_written",
-        RIGHTS,
-        "        self._cluster.take(ended)\n",
-        "        self._unanswered.note(ended - closing)\n        self._cluster.take(ended)\n",
+        "broker/sharing/unanswered.py",
+        ".result(_PATIENCE)",
+        ".result()",
         "taking a right waits for the log",
     ),
     Fault(
         f"{READING}::test_a_right_is_taken_although_the_log_cannot_be_written",
         "broker/sharing/unanswered.py",
-        "        self._own |= topics\n",
-        "",
+        "            self._own[topic] = Noted(turn, frozenset(names) | _users(self._own, topic))\n",
+        "            pass\n",
         "what could not be noted is forgotten",
     ),
     Fault(
         f"{READING}::test_what_waits_is_answered_before_an_end_is_confirmed",
         "broker/sharing/unanswered.py",
-        "noted - set(left)",
-        "noted",
+        "for name, one in notes.items() if name not in left}",
+        "for name, one in notes.items()}",
         "what could not be answered is forgotten",
     ),
     Fault(
         f"{READING}::test_what_waits_is_answered_without_the_store",
         "broker/sharing/emergency.py",
-        "        self._unanswered.note(rights_to(readers))\n",
+        "        self._unanswered.note(ended)\n",
         "",
         "an emergency leaves fetches waiting",
     ),
@@ -322,5 +325,72 @@ CLUSTER = (
         "                if lost:  # passed over",
         "                if False:  # passed over",
         "a share lacks for ever what was relayed while its topic was not shown",
+    ),
+    Fault(
+        f"{LATE}::test_a_batch_that_is_late_for_its_partition_never_lands[librdkafka]",
+        "broker/log/kafka/work.py",
+        "self._fence.land(batch, appends, Consumed(who, batch.consumed))",
+        "self._fence.land(batch, appends)",
+        "a worker lands what is another's since",
+    ),
+    Fault(
+        f"{LATE}::test_a_batch_that_is_late_for_its_partition_never_lands[kafka-python]",
+        "broker/log/kafka/pure.py",
+        "send_offsets_to_transaction(offsets, consumed.who)",
+        "send_offsets_to_transaction(offsets, consumed.who.group_id)",
+        "a worker lands what is another's since",
+    ),
+    Fault(
+        f"{LATE}::test_what_was_superseded_goes_also_where_nobody_writes_any_more[librdkafka]",
+        "broker/log/kafka/engine.py",
+        "        if due := self._quiet.due(ends, time.monotonic()):\n",
+        "        if due := []:\n",
+        "a withdrawn value stays readable where nobody writes any more",
+    ),
+    Fault(
+        f"{READING}::test_what_ends_while_somebody_else_looks_is_not_given_back",
+        RIGHTS,
+        "            self._give(held)\n",
+        "            self._cluster.give(wanted - held)\n",
+        "a right that is confirmed to have ended is given back",
+    ),
+    Fault(
+        f"{READING}::test_an_emergency_while_somebody_else_gives_is_not_undone",
+        RIGHTS,
+        "        self._cluster.take(back)\n",
+        "",
+        "a right that an emergency took is given back",
+    ),
+    Fault(
+        f"{READING}::test_whoever_is_killed_while_a_right_ends_leaves_all_of_it_to_the_next[give]",
+        RIGHTS,
+        "        self._unanswered.note(ended - closing)\n        self._cluster.take(ended)\n"
+        "        if wanted - held:\n            self._give(held)\n",
+        "        self._cluster.take(ended)\n"
+        "        if wanted - held:\n            self._give(held)\n"
+        "        self._unanswered.note(ended - closing)\n",
+        "what waits is answered by nobody once who took the right was killed",
+    ),
+    Fault(
+        f"{READING}::test_whoever_is_killed_while_a_right_ends_leaves_all_of_it_to_the_next[take]",
+        "broker/sharing/unanswered.py",
+        "        if left := self._cluster.unconfirmed(rights_to(ended) - set(standing)):\n",
+        "        if left := []:\n",
+        "what waits is answered before every broker refuses",
+    ),
+    Fault(
+        f"{READING}::test_a_note_that_comes_while_another_is_answered_stays",
+        "broker/sharing/unanswered.py",
+        "if name in noted and _read(noted[name]).turn == one.turn:",
+        "if name in noted:",
+        "a note goes that nobody has carried out",
+    ),
+    Fault(
+        "tests/faults/test_kafka_bad.py::"
+        "test_a_cluster_that_makes_topics_by_itself_makes_none_for_us",
+        "broker/log/kafka/admin.py",
+        'known.config["allow_auto_create_topics"] = False',
+        'known.config["allow_auto_create_topics"] = True',
+        "a late worker brings the topic of a closed share back",
     ),
 )

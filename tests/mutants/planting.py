@@ -28,6 +28,8 @@ def copied(folder: Path) -> None:
         if source.is_dir():
             ignore = shutil.ignore_patterns("__pycache__", "target")
             shutil.copytree(source, folder / part, ignore=ignore)
+            if (jars := source / "kafka" / "target").is_dir():
+                (folder / part / "kafka" / "target").symlink_to(jars)
         else:
             shutil.copy(source, folder / part)
     # by hash, so that a planted fault is seen whenever it is written; compiled once for all

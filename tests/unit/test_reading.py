@@ -1,6 +1,8 @@
 """Rights on a cluster follow sharing: when they are given, taken, confirmed, told."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -117,8 +119,9 @@ def test_nobody_gives_back_what_an_emergency_took(broker: Broker, cluster: Remem
     for _ in range(2):  # ordered twice
         broker.emergency.end(grant, "r")
     assert cluster.held == {group_right("a"), group_right("b")} | rights_to({("b", other)})
+    cluster.calls.clear()
     broker.reading.settle()
-    assert rights_to({("a", topic)}).isdisjoint(cluster.held)
+    assert rights_to({("a", topic)}).isdisjoint(cluster.held) and "give" not in cluster.calls
     broker.controller_role().look()
     assert broker.sharing.grant(grant).state == "TERMINATED"
     assert not broker.emergency.pending() and topic not in broker.log.topics()
@@ -226,20 +229,129 @@ def test_what_waits_is_answered_before_an_end_is_confirmed(
 def test_a_right_is_taken_although_the_log_cannot_be_written(
     broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does it wait for the log; what waits is answered all the same."""
+    """Nor does it wait long for the log; what waits is answered all the same."""
     grant, topic = given(broker, "a")
     given(broker, "b")
-    held: list[bool] = []
+    again, on = threading.Event(), time.monotonic()
+    taken: list[float] = []
+    take = cluster.take
 
     def away(*_: object) -> None:
-        held.append(bool(rights_to({("a", topic)}) & cluster.held))
+        again.wait(20)
         raise LogError("away")
+
+    def noticed(rights: Collection[Right]) -> None:
+        taken.extend([time.monotonic() - on] * bool(rights))
+        take(rights)
 
     broker.sharing.revoke(grant, "r")
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(broker.log, "commit", away)
+        meanwhile.setattr(cluster, "take", noticed)
+        threading.Timer(4, again.set).start()
         assert broker.reading.settle() == []
-    assert held[0] is False and cluster.answered == [topic]
+    assert taken[0] < 3 and cluster.answered == [topic]
+    assert rights_to({("a", topic)}).isdisjoint(cluster.held)
+
+
+@pytest.mark.parametrize("where", ["take", "give", "unconfirmed", "answer_fetches"])
+def test_whoever_is_killed_while_a_right_ends_leaves_all_of_it_to_the_next(
+    broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Nothing is answered before every broker refuses, and nothing stays unanswered."""
+    grant, topic = given(broker, "a")
+    given(broker, "b")
+    given(broker, "c", "sex")
+    cluster.held = {one for one in cluster.held if one.user != "c"}  # something is to be given
+    done = getattr(cluster, where)
+
+    def killed(rights: Collection[Right]) -> None:
+        if where != "answer_fetches":
+            done(rights)
+        raise KeyboardInterrupt
+
+    broker.sharing.revoke(grant, "r")
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(cluster, where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            broker.reading.settle()
+    assert cluster.answered == []
+    with city.city(broker.settings.state) as other:
+        other.__dict__["cluster"] = cluster
+        cluster.deaf = ["broker 2"]
+        assert other.reading.settle() == ["broker 2"] and cluster.answered == []
+        cluster.deaf = []
+        assert other.reading.settle() == [] and cluster.answered == [topic]
+        assert rights_to({("a", topic)}).isdisjoint(cluster.held)
+        assert other.reading.settle() == [] and cluster.answered == [topic]
+
+
+def test_what_ends_while_somebody_else_looks_is_not_given_back(
+    broker: Broker, cluster: Remembers
+) -> None:
+    """It was confirmed to have ended: nobody who had seen it in force may give it after that."""
+    grant, topic = given(broker, "a")
+    right = rights_to({("a", topic)})
+    cluster.held -= right
+    with city.city(broker.settings.state) as other:
+        other.__dict__["cluster"] = cluster
+        wanted = other.reading.wanted
+        turns = iter([True])
+
+        def slow() -> set[Right]:
+            found = wanted()
+            if next(turns, False):
+                assert right <= found
+                broker.sharing.revoke(grant, "r")
+                assert broker.reading.settle() == []
+            return found
+
+        other.reading.wanted = slow  # type: ignore[method-assign]
+        other.reading.settle()
+    assert right.isdisjoint(cluster.held)
+
+
+def test_an_emergency_while_somebody_else_gives_is_not_undone(
+    broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant, topic = given(broker, "a")
+    right = rights_to({("a", topic)})
+    broker.controller_role().look()
+    cluster.held -= right
+    give = cluster.give
+
+    def slow(rights: Collection[Right]) -> None:
+        if right <= set(rights):
+            broker.emergency.end(grant, "stolen")
+        give(rights)
+
+    with city.city(broker.settings.state) as other, monkeypatch.context() as meanwhile:
+        other.__dict__["cluster"] = cluster
+        meanwhile.setattr(cluster, "give", slow)
+        other.reading.settle()
+    assert right.isdisjoint(cluster.held)
+
+
+def test_a_note_that_comes_while_another_is_answered_stays(
+    broker: Broker, cluster: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same topic: its right is taken after the answer."""
+    grant, topic = given(broker, "a")
+    given(broker, "b")
+    broker.sharing.revoke(grant, "r")
+    answer = cluster.answer_fetches
+    with city.city(broker.settings.state) as other:
+        other.__dict__["cluster"] = cluster
+
+        def meanwhile(topics: Collection[str]) -> list[str]:
+            other.reading._unanswered.note(rights_to({("b", topic)}))
+            return answer(topics)
+
+        monkeypatch.setattr(cluster, "answer_fetches", meanwhile)
+        assert broker.reading.settle() == []
+        monkeypatch.undo()
+        noted = other.reading._unanswered.noted()
+        assert noted is not None and topic in noted and "b" in noted[topic].users
 
 
 def test_where_the_topic_goes_nothing_has_to_be_answered(

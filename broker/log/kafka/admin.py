@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -24,6 +24,7 @@ from broker.errors import LogError
 from broker.log.kafka.address import ANSWER_SECONDS, MESSAGE_BYTES, Address
 from broker.log.kafka.refusals import away
 
+_Client = TypeVar("_Client", bound=Any)
 _HOUR = 3_600_000
 _DAY = 24 * _HOUR
 _GONE = 10.0
@@ -199,6 +200,14 @@ def shown_anywhere(client: Any) -> dict[str, Any]:
         for one in answer["topics"]
         if not one.get("is_internal") and not one["error_code"]
     }
+
+
+def making_none(client: _Client) -> _Client:
+    """The same client, which has the brokers make no topic that it asks for, as many would: one of
+    a share that is closed would come back. (The library has a setting for it, and forgets it.)"""
+    known = client._metadata if hasattr(client, "_metadata") else client._manager.cluster
+    known.config["allow_auto_create_topics"] = False
+    return client
 
 
 def _bound(manager: Any) -> None:

@@ -18,7 +18,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from broker.log.kafka.address import ANSWER_SECONDS, DELIVERY_SECONDS, Address
-from broker.log.kafka.admin import COMPACTED, ask, shown_anywhere
+from broker.log.kafka.admin import COMPACTED, ask, making_none, ours, shown_anywhere
+from broker.log.kafka.refusals import unknown
+from broker.log.kafka.transport import Place
 
 SEGMENT = "segment.ms"
 _SHORT = "1"
@@ -40,13 +42,24 @@ def answer_fetches(address: Address, client: Any, topics: Collection[str]) -> li
     try:
         if not _in_time(lambda: _known_everywhere(client, names)):
             return names
-        ends = _mark(address, places)
+        ends = {TopicPartition(*place): end for place, end in _mark(address, places).items()}
         _in_time(lambda: not _behind(client, ends))
         return sorted({one.topic for one in _behind(client, ends)})
     except UnknownTopicOrPartitionError:
         return names  # one was deleted meanwhile: the next call leaves it out
     finally:
         _set(client, names, COMPACTED[SEGMENT])
+
+
+def end_segments(address: Address, places: Collection[Place]) -> dict[Place, int]:
+    """Begin another segment in partitions whose last one is older than a segment may become; where
+    they end now. `UnknownTopic` where one is gone."""
+    try:
+        return _mark(address, places)
+    except UnknownTopicOrPartitionError:
+        raise unknown() from None
+    except KafkaError as error:
+        raise ours(error) from None
 
 
 def _places(client: Any, topics: Collection[str]) -> list[TopicPartition]:
@@ -78,7 +91,7 @@ def _known_everywhere(client: Any, names: Collection[str]) -> bool:
     return True
 
 
-def _mark(address: Address, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+def _mark(address: Address, places: Collection[Place]) -> dict[Place, int]:
     """Abort a record on each partition; the offsets behind the markers."""
     producer = KafkaProducer(
         **address.pure(),
@@ -88,12 +101,14 @@ def _mark(address: Address, places: Collection[TopicPartition]) -> dict[TopicPar
         request_timeout_ms=DELIVERY_SECONDS * 500,
         max_block_ms=int(ANSWER_SECONDS * 1_000),
     )
+    making_none(producer)
     try:
         producer.init_transactions()
         producer.begin_transaction()
         try:
             sent = {
-                one: producer.send(one.topic, key=b"", partition=one.partition) for one in places
+                (topic, number): producer.send(topic, key=b"", partition=number)
+                for topic, number in places
             }
             producer.flush(ANSWER_SECONDS)
             ends = {one: future.get(0).offset + 2 for one, future in sent.items()}

@@ -16,9 +16,11 @@ from broker.log.counts import REBALANCED, Counts
 from broker.log.interface import Append, Batch, End, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
+from broker.log.kafka.barrier import end_segments
 from broker.log.kafka.copies import Copies
 from broker.log.kafka.fences import CONTROL, Fence, scope_of
 from broker.log.kafka.following import Following
+from broker.log.kafka.quiet import Quiet
 from broker.log.kafka.readers import Readers
 from broker.log.kafka.transport import Place, Reader, Transport
 from broker.log.kafka.work import Work
@@ -44,6 +46,8 @@ class KafkaLog:
 
     def __init__(self, address: Address, folder: Path, transport: Transport) -> None:
         address.check()
+        self._address = address
+        self._quiet = Quiet()
         self._transport = transport
         self._admin = Admin(address)
         self._admin_lock = threading.RLock()
@@ -129,6 +133,11 @@ class KafkaLog:
     def compact(self, topic: str, partition: int, upto: int | None, tombstones_before: int) -> int:
         """See `Log`: the brokers compact by themselves."""
         return 0
+
+    def end_quiet(self, ends: Mapping[Place, int]) -> None:
+        """See `Log`."""
+        if due := self._quiet.due(ends, time.monotonic()):
+            self._quiet.ended(end_segments(self._address, due))
 
     def _must_be_there(self, topic: str, partition: int) -> None:
         for fresh in (False, True):

@@ -59,6 +59,8 @@ _LEADERLESS = {
 }
 """A partition was just made, or is moving to another broker: this passes."""
 _LEADERLESS_PAUSE = 0.05
+_HEARD = 1.0
+"""Seconds until every broker has heard of a topic that one of them shows."""
 _AWAY = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, *_LEADERLESS}
 _UNKNOWN = {
     KafkaError._UNKNOWN_TOPIC,
@@ -230,6 +232,7 @@ class Membered(Member):
     def _given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         consumer.assign(places)
         consumer.pause(places)
+        self._metadata = consumer.consumer_group_metadata()  # before anything counts as ours
         self._given_out(places)
 
     def _taken(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -264,6 +267,7 @@ class Writing:
                 "linger.ms": 2,
                 "compression.type": "lz4",
                 "delivery.report.only.error": True,
+                "allow.auto.create.topics": False,
                 "on_delivery": self._told,
                 "error_cb": self._shake,
                 "queue.buffering.max.messages": 500_000,
@@ -297,12 +301,12 @@ class Writing:
                 self._send(topic, partition, key, value, now)
             if consumed is not None:
                 offsets = [TopicPartition(*one, at) for one, at in consumed.offsets.items()]
-                who = consumed.member.metadata()
-                self._producer.send_offsets_to_transaction(offsets, who, ANSWER_SECONDS)
+                self._producer.send_offsets_to_transaction(offsets, consumed.who, ANSWER_SECONDS)
             self._commit()
         except KafkaException as error:
+            why = self._failed[0] if self._failed else error.args[0]  # aborting fails all the rest
             self._abort()
-            refused(self._failed[0] if self._failed else error.args[0])
+            refused(why)
         except BaseException:
             self._abort()
             raise
@@ -382,12 +386,14 @@ def _ends(consumer: Consumer, places: Sequence[Place]) -> list[int]:
 
 
 def _led(ask: Callable[[], Any]) -> Any:
-    """The answer, once every partition that is asked for has a leader."""
-    until = time.monotonic() + ANSWER_SECONDS
+    """The answer, once every partition that is asked for has a leader, and the broker that is asked
+    has heard of it."""
+    started = time.monotonic()
     while True:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _LEADERLESS or time.monotonic() > until:
+            code, waited = error.args[0].code(), time.monotonic() - started
+            if waited > (ANSWER_SECONDS if code in _LEADERLESS else _HEARD * (code in _UNKNOWN)):
                 refused(error.args[0])
             time.sleep(_LEADERLESS_PAUSE)

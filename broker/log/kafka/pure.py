@@ -19,6 +19,7 @@ from kafka import (
 )
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import (
+    CommitFailedError,
     FencedInstanceIdError,
     IllegalGenerationError,
     InvalidProducerEpochError,
@@ -40,6 +41,7 @@ from broker.log.kafka.address import (
     SESSION_MS,
     Address,
 )
+from broker.log.kafka.admin import making_none
 from broker.log.kafka.refusals import away, fenced, other, unknown
 from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
 
@@ -47,6 +49,7 @@ _POLL_MS = 100
 _FETCH_MS = 5
 """How long one poll waits: where only markers are left it sees no record."""
 _FENCED = (
+    CommitFailedError,
     FencedInstanceIdError,
     IllegalGenerationError,
     InvalidProducerEpochError,
@@ -78,7 +81,9 @@ class Reading:
             "fetch_max_wait_ms": 1,
         }
         with ours():
-            self._committed = KafkaConsumer(**self._given, isolation_level="read_committed")
+            self._committed = making_none(
+                KafkaConsumer(**self._given, isolation_level="read_committed")
+            )
         self._everything: KafkaConsumer | None = None
         self._followed: KafkaConsumer | None = None
         self._at: tuple[str, int, int] | None = None
@@ -127,7 +132,7 @@ class Reading:
     def _uncommitted(self) -> KafkaConsumer:
         if self._everything is None:
             with ours():
-                self._everything = KafkaConsumer(**self._given)
+                self._everything = making_none(KafkaConsumer(**self._given))
         return self._everything
 
     def follow(self, topic: str, partitions: int, tell: Callable[[], None], seconds: float) -> None:
@@ -136,7 +141,7 @@ class Reading:
             if self._followed is None:
                 # the broker answers as soon as there is something: asking more often costs both
                 patient = {"fetch_max_wait_ms": 500, "isolation_level": "read_committed"}
-                self._followed = KafkaConsumer(**{**self._given, **patient})
+                self._followed = making_none(KafkaConsumer(**{**self._given, **patient}))
                 places = [TopicPartition(topic, number) for number in range(partitions)]
                 ends = self._followed.end_offsets(places)
                 self._followed.assign(places)
@@ -170,6 +175,7 @@ class Membered(Member, ConsumerRebalanceListener):  # type: ignore[misc]
                 partition_assignment_strategy=[RoundRobinPartitionAssignor],
                 metadata_max_age_ms=2_000,
             )
+            making_none(self._consumer)
         self._one = threading.Lock()
         self._consumer.subscribe(pattern="|".join(topics), listener=self)
         self._thread.start()
@@ -217,6 +223,7 @@ class Writing:
                 linger_ms=2,
                 compression_type="lz4",
             )
+            making_none(self._producer)
             self._producer.init_transactions()
 
     def usable(self) -> bool:
@@ -243,8 +250,7 @@ class Writing:
                         TopicPartition(*one): OffsetAndMetadata(at, "", -1)
                         for one, at in consumed.offsets.items()
                     }
-                    who = consumed.member.metadata()
-                    self._producer.send_offsets_to_transaction(offsets, who)
+                    self._producer.send_offsets_to_transaction(offsets, consumed.who)
                 self._producer.commit_transaction()
             except BaseException:
                 with suppress(KafkaError):  # who was fenced, or is cut off, cannot

@@ -101,10 +101,10 @@ class Member(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Consumed:
-    """What a transaction is made of: by partition the offset up to which it is taken, and the
-    member whose partitions they are."""
+    """What a transaction is made of: by partition the offset up to which it is taken, and who in
+    the group took it: the group refuses whoever it has given other partitions since."""
 
-    member: Member
+    who: Any
     offsets: Mapping[Place, int]
 
 

@@ -44,10 +44,12 @@ class Work:
         """Land a batch with the group's positions; `PositionMoved` where it is not for us."""
         member = self._joined()
         with self._lock:
+            # before anything is looked at: who we are later may be who has lost these partitions
+            who = member.metadata()
             for place in batch.consumed:
                 self._settle(member, place, batch)
             try:
-                self._fence.land(batch, appends, Consumed(member, batch.consumed))
+                self._fence.land(batch, appends, Consumed(who, batch.consumed))
             except PositionMoved:
                 time.sleep(_PAUSE)  # the group may know more than we have heard yet
                 raise

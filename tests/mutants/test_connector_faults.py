@@ -1,0 +1,14 @@
+"""Planted faults in reading sources, each noticed by its test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.connector_faults import CONNECTORS
+from tests.mutants.faults import Fault
+from tests.mutants.planting import assert_noticed
+
+
+@pytest.mark.parametrize("fault", CONNECTORS, ids=str)
+def test_the_law_notices(copy: Path, fault: Fault) -> None:
+    assert_noticed(copy, fault)

@@ -1,0 +1,13 @@
+"""Planted faults in what the laws of deciding, projecting and the log hold; each is noticed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.planting import assert_noticed
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_the_law_notices(copy: Path, fault: Fault) -> None:
+    assert_noticed(copy, fault)
