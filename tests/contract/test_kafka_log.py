@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,6 +212,10 @@ def test_a_partition_that_has_no_leader_yet_is_waited_for() -> None:
             if answers:
                 raise KafkaException(answers.pop())
             return 0, 7
+
+        def list_topics(self, **more: Any) -> Any:
+            """It has been deleted."""
+            return SimpleNamespace(topics={})
 
     assert librdkafka._end(Asked(), "a", 0) == 7  # type: ignore[arg-type]
     answers += [KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 3

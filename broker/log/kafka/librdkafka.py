@@ -5,7 +5,7 @@ Law: see `transport`. The text of a client's error is dropped: its code says eno
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -365,7 +365,10 @@ def refused(error: KafkaError) -> NoReturn:
 
 def _end(consumer: Consumer, topic: str, partition: int) -> int:
     place = TopicPartition(topic, partition)
-    found = _led(lambda: consumer.get_watermark_offsets(place, ANSWER_SECONDS, cached=False))
+    found = _led(
+        lambda: consumer.get_watermark_offsets(place, ANSWER_SECONDS, cached=False),
+        lambda: _shown(consumer, [topic]),
+    )
     if found is None:
         raise away()
     return int(found[1])
@@ -381,19 +384,28 @@ def _ends(consumer: Consumer, places: Sequence[Place]) -> list[int]:
             raise KafkaException((lasting or errors)[0])
         return {(one.topic, one.partition): int(one.offset) for one in found}
 
-    ends = _led(ask)
+    ends = _led(ask, lambda: _shown(consumer, {topic for topic, _ in places}))
     return [ends[place] for place in places]
 
 
-def _led(ask: Callable[[], Any]) -> Any:
-    """The answer, once every partition that is asked for has a leader, and the broker that is asked
-    has heard of it."""
+def _led(ask: Callable[[], Any], shown: Callable[[], bool]) -> Any:
+    """The answer, once every partition that is asked for has a leader. What the client does not
+    know may be there all the same (`shown`), and be heard of a little later."""
     started = time.monotonic()
     while True:
         try:
             return ask()
         except KafkaException as error:
             code, waited = error.args[0].code(), time.monotonic() - started
-            if waited > (ANSWER_SECONDS if code in _LEADERLESS else _HEARD * (code in _UNKNOWN)):
+            lasts = ANSWER_SECONDS if code in _LEADERLESS else _HEARD * (code in _UNKNOWN)
+            if waited > lasts and not (code in _UNKNOWN and waited < ANSWER_SECONDS and shown()):
                 refused(error.args[0])
             time.sleep(_LEADERLESS_PAUSE)
+
+
+def _shown(consumer: Consumer, topics: Collection[str]) -> bool:
+    """Whether a broker shows these topics; the client hears of what it did not know."""
+    with suppress(KafkaException):
+        known = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+        return all(name in known and known[name].error is None for name in topics)
+    return False

@@ -48,6 +48,9 @@ from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
 _POLL_MS = 100
 _FETCH_MS = 5
 """How long one poll waits: where only markers are left it sees no record."""
+_HEARD = 3.0
+"""Seconds until every broker has heard of a topic that one of them shows."""
+_PAUSE = 0.05
 _FENCED = (
     CommitFailedError,
     FencedInstanceIdError,
@@ -125,9 +128,16 @@ class Reading:
         """See `Reader`."""
         wanted = [TopicPartition(*place) for place in places]
         consumer = self._committed if stable else self._uncommitted()
-        with ours():
-            found = consumer.end_offsets(wanted) if wanted else {}
-        return [int(found[place]) for place in wanted]
+        until = time.monotonic() + _HEARD
+        while True:
+            try:
+                with ours():
+                    found = consumer.end_offsets(wanted) if wanted else {}
+                return [int(found[place]) for place in wanted]
+            except KeyError:  # the library's own, for a partition that its broker has not heard of
+                if time.monotonic() > until:
+                    raise unknown() from None
+                time.sleep(_PAUSE)
 
     def _uncommitted(self) -> KafkaConsumer:
         if self._everything is None:
