@@ -202,7 +202,7 @@ class Broker(Sources):
     @cached_property
     def reconciler(self) -> Reconciler:
         """Compares shares with their recomputation."""
-        return Reconciler(self.log, self.sealer, self.relay.plan)
+        return Reconciler(self.log, self.sealer, self.relay.reference_plan)
 
     def relay_role(self) -> RelayRole:
         """The relay as a role."""

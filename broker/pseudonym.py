@@ -17,9 +17,9 @@ class Pseudonyms:
     """The pseudonyms of one domain (requesting department × purpose × dataset)."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self.secret = secret
 
     def of(self, value: str) -> str:
         """26 characters of lower-case base32: the same value, the same pseudonym."""
-        digest = keyed_hash(self._secret, value.encode())
+        digest = keyed_hash(self.secret, value.encode())
         return base64.b32encode(digest).decode("ascii").rstrip("=").lower()

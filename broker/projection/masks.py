@@ -28,11 +28,11 @@ CITY_ZONE = ZoneInfo("Asia/Shanghai")
 BANDS = (0, 300, 600, 1000, 2000, 5000)
 """Lower bounds of the amount bands, in yuan; the last band is open."""
 
-_STARS = {"edges": "********", "partial": "****", "tail4": "****", "surname": "**"}
+STARS = {"edges": "********", "partial": "****", "tail4": "****", "surname": "**"}
 _HIDDEN = 4
 """Characters that edges, partial and tail4 must hide at least."""
 
-_COMPOUND = frozenset(
+COMPOUND = frozenset(
     re.findall(
         "..",
         "欧阳太史端木上官司马东方独孤南宫万俟闻人夏侯诸葛尉迟公羊赫连澹台皇甫宗政濮阳公冶太叔申屠公孙"
@@ -85,8 +85,8 @@ def make_mask(
 def surname(name: str) -> str | None:
     """The family name and two stars; null where no character would be hidden."""
     name = _visible(name)
-    shown = name[:2] if name[:2] in _COMPOUND and len(name) > 2 else name[:1]
-    masked = shown + _STARS["surname"]
+    shown = name[:2] if name[:2] in COMPOUND and len(name) > 2 else name[:1]
+    masked = shown + STARS["surname"]
     return masked if len(name) > len(shown) and masked != name else None
 
 
@@ -135,7 +135,7 @@ def _ends(value: str, first: int, last: int, name: str) -> str | None:
     value = _visible(value)
     if len(value) < first + last + _HIDDEN:
         return None
-    masked = value[:first] + _STARS[name] + value[len(value) - last :]
+    masked = value[:first] + STARS[name] + value[len(value) - last :]
     return masked if masked != value else None
 
 

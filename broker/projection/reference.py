@@ -17,7 +17,7 @@ from broker.projection.derive import field_name, shared_schema
 from broker.projection.masks import make_mask
 from broker.pseudonym import Pseudonyms
 
-_FAILURES = (
+FAILURES = (
     ProjectionError,
     ArithmeticError,
     AttributeError,
@@ -64,8 +64,13 @@ class Projection:
                 continue
             try:
                 shown[field] = mask(value, division)
-            except _FAILURES:
-                raise ProjectionError(
-                    "a value is not what its kind says", where=item, mend="see the dataset's schema"
-                ) from None
+            except FAILURES:
+                raise unfit(item) from None
         return self._codec.encode(shown)
+
+
+def unfit(item: str) -> ProjectionError:
+    """The refusal of a record because of an item."""
+    return ProjectionError(
+        "a value is not what its kind says", where=item, mend="see the dataset's schema"
+    )

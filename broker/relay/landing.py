@@ -108,7 +108,7 @@ class Lander:
         plan = task.plan
         try:
             opened = self._sealer.open(self._dataset.collected_topic, record.key, record.value)
-            values, failures = plan.project(plan.decode(opened.schema_id, opened.body), task.year)
+            values, failures = plan.project(opened.schema_id, opened.body, task.year)
         except SealError as error:
             self._set_aside(record, "cannot_be_opened", error.mend, landing)
             return {}

@@ -5,14 +5,13 @@ A share whose schema, key or projection cannot be made stops the plan: nothing i
 released by guess.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from broker.divisions import Divisions
 from broker.errors import ProjectionError
 from broker.keyring import Keyring
 from broker.model import Dataset
-from broker.projection.avro import Codec
+from broker.projection.projector import Projector
 from broker.projection.reference import Projection
 from broker.pseudonym import Pseudonyms, keyed_hash
 from broker.registry import Registry, frame
@@ -31,50 +30,62 @@ class Plan:
         divisions: Divisions,
         keyring: Keyring,
         registry: Registry,
+        reference: bool = False,
     ) -> None:
+        """`reference`: without the kernel."""
         self.shares = {share.id: share for share in shares}
         self.router = Router(dataset, self.shares.values(), divisions)
         self._registry = registry
-        self._codecs: dict[int, Codec] = {}
+        self._dataset = dataset
+        self._divisions = divisions
+        self._reference = reference
+        self._projectors: dict[int, Projector] = {}
         self._keys = {name: keyring.key(f"share.{name}") for name in self.shares}
-        self._projections = [
-            Projection(
-                dataset,
+        self._templates = [
+            (
                 share.effects,
                 Pseudonyms(keyring.key(f"pseudonym.{share.domain}")) if share.domain else None,
-                divisions,
             )
             for share in self.router.templates
         ]
-
-    def decode(self, schema_id: int, body: bytes) -> dict[str, Any]:
-        """The record, by its writer's schema; `ProjectionError` where it does not decode."""
-        codec = self._codecs.get(schema_id)
-        if codec is None:
-            codec = self._codecs[schema_id] = Codec(self._registry.schema(schema_id))
-        return codec.decode(body)
+        self._projections = [
+            Projection(dataset, effects, pseudonyms, divisions)
+            for effects, pseudonyms in self._templates
+        ]
 
     def key(self, share: str, collected_key: bytes) -> bytes:
         """The key of a record in a share: it tells nothing about its key in another share."""
         return keyed_hash(self._keys[share], collected_key)
 
     def project(
-        self, record: Mapping[str, Any], year: int
+        self, schema_id: int, body: bytes, year: int
     ) -> tuple[dict[str, bytes], list[tuple[str, ProjectionError]]]:
-        """The framed value per share that the record belongs to, and the shares that failed."""
+        """The framed value per share that a record belongs to, and the shares that failed.
+
+        `ProjectionError` where it does not decode by its writer's schema, `RoutingError` where its
+        division is unknown.
+        """
+        projector = self._projectors.get(schema_id)
+        if projector is None:
+            projector = self._projectors[schema_id] = self._made(schema_id)
+        choice, outcomes = projector.project(body, year)
         values: dict[str, bytes] = {}
         failures: list[tuple[str, ProjectionError]] = []
-        done: dict[int, bytes | ProjectionError] = {}
-        for route in self.router.routes(record, year):
-            outcome = done.get(route.projection)
-            if outcome is None:
-                try:
-                    outcome = self._projections[route.projection].project(record)
-                except ProjectionError as error:
-                    outcome = error
-                done[route.projection] = outcome
+        for route, place in choice.routes:
+            outcome = outcomes[place]
             if isinstance(outcome, bytes):
                 values[route.share.id] = frame(route.share.schema_id, outcome)
             else:
                 failures.append((route.share.id, outcome))
         return values, failures
+
+    def _made(self, schema_id: int) -> Projector:
+        return Projector(
+            self._registry.schema(schema_id),
+            self._dataset,
+            self._templates,
+            self._projections,
+            self.router,
+            self._divisions,
+            self._reference,
+        )

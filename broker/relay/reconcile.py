@@ -171,7 +171,7 @@ class Reconciler:
         """What the shares hold of a record; none where it belongs to nobody, or is quarantined."""
         try:
             opened = self._sealer.open(dataset.collected_topic, record.key, record.value or b"")
-            values, _ = plan.project(plan.decode(opened.schema_id, opened.body), year)
+            values, _ = plan.project(opened.schema_id, opened.body, year)
         except (SealError, ProjectionError, RegistryError, RoutingError):
             return {}
         return values

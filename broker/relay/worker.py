@@ -137,17 +137,27 @@ class Relay:
         """The compiled plan for some shares."""
         name = dataset.id, frozenset(share.id for share in shares)
         if name not in self._plans:
-            self._plans[name] = Plan(
-                dataset,
-                shares,
-                divisions=self._divisions,
-                keyring=self._keyring,
-                registry=self._registry,
-            )
+            self._plans[name] = self._compiled(dataset, shares)
             if len(self._plans) > _PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(name)
         return self._plans[name]
+
+    def reference_plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
+        """The plan without the kernel: what the shares are compared with."""
+        return self._compiled(dataset, shares, reference=True)
+
+    def _compiled(
+        self, dataset: Dataset, shares: Sequence[Share], *, reference: bool = False
+    ) -> Plan:
+        return Plan(
+            dataset,
+            shares,
+            divisions=self._divisions,
+            keyring=self._keyring,
+            registry=self._registry,
+            reference=reference,
+        )
 
     def _told(self, dataset: Dataset, progress: Progress) -> None:
         self._emit(

@@ -165,7 +165,7 @@ FAULTS = (
     Fault(
         f"{PROJECTION}::test_what_is_hidden_does_not_interfere",
         MASKS,
-        "    masked = value[:first] + _STARS[name] + value[len(value) - last :]",
+        "    masked = value[:first] + STARS[name] + value[len(value) - last :]",
         '    masked = value[:first] + "*" * (len(value) - first) + value[len(value) - last :]',
         "the stars count the hidden characters",
     ),

@@ -3,9 +3,11 @@
 import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,14 +79,29 @@ def assert_noticed(folder: Path, fault: Fault, seconds: float = 240) -> None:
     assert good.count(fault.old) == 1, "the fault no longer fits its file"
     try:
         file.write_text(good.replace(fault.old, fault.new), "utf-8")
+        _built(file)
         # many examples, as the first that tells ends the run
         result = run(folder, "-x", fault.law, seconds=seconds, SHUQIAO_EXAMPLES="2000")
     finally:
         file.write_text(good, "utf-8")
+        _built(file)
     assert result.returncode == 1 and "1 failed" in result.stdout, result.stdout[-2000:]
     assert f"FAILED {fault.law.partition('[')[0]}" in result.stdout
     broken = result.stdout.partition("= FAILURES =")[2].partition("short test summary")[0]
     assert OF_THE_LAW.search(broken), "the product broke before the law could judge"
+
+
+def _built(file: Path) -> None:
+    """Build a kernel's file anew, where it is one."""
+    if file.suffix == ".pyx":
+        code = file.with_suffix(".c")
+        subprocess.run(
+            [sys.executable, "-m", "cython", "-3", str(file), "-o", str(code)], check=True
+        )
+        include = sysconfig.get_paths()["include"]
+        target = file.with_suffix(sysconfig.get_config_var("EXT_SUFFIX"))
+        command = [*shlex.split(sysconfig.get_config_var("CC")), "-O0", "-shared", "-fPIC"]
+        subprocess.run([*command, f"-I{include}", str(code), "-o", str(target)], check=True)
 
 
 def functions_in(file: Path) -> set[str]:

@@ -7,11 +7,12 @@ import pytest
 from tests.mutants.cluster_faults import CLUSTER
 from tests.mutants.connector_faults import CONNECTORS
 from tests.mutants.faults import FAULTS
+from tests.mutants.kernel_faults import KERNEL
 from tests.mutants.path_faults import PATH
 from tests.mutants.planting import ROOT, assert_holds, functions_in
 from tests.mutants.web_faults import WEB
 
-EVERY = (*FAULTS, *PATH, *WEB, *CONNECTORS, *CLUSTER)
+EVERY = (*FAULTS, *KERNEL, *PATH, *WEB, *CONNECTORS, *CLUSTER)
 
 
 LAWS = sorted({fault.law for fault in EVERY})
@@ -27,7 +28,7 @@ def test_without_a_fault_every_law_holds_in_the_copy(copy: Path, part: int) -> N
 def test_every_law_has_its_fault() -> None:
     covered = {
         fault.law.rpartition("::")[2].partition("[")[0]
-        for fault in FAULTS
+        for fault in (*FAULTS, *KERNEL)
         if fault.law.startswith("tests/laws/")
     }
     laws = set()

@@ -10,6 +10,7 @@ import pytest
 from broker.errors import ProjectionError, RoutingError, UnknownTopic
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Append, Batch
+from broker.projection import projector
 from broker.projection.reference import Projection
 from broker.pseudonym import keyed_hash
 from broker.quarantine import Quarantine
@@ -45,6 +46,7 @@ def test_a_record_that_cannot_be_opened_leaves_every_share_that_holds_it(tmp_pat
 def test_where_one_projection_fails_that_share_alone_loses_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(projector, "has_kernel", lambda: False)
     city.use_mapping(tmp_path)
     path = city.county(tmp_path, "371502")
     city.put(path, city.resident(1, NOW), city.resident(2, NOW))

@@ -1,0 +1,55 @@
+"""Planted faults in the projection kernel, which is built anew for each, and in its programs."""
+
+from tests.mutants.faults import Fault
+
+LAWS = "tests/laws/test_kernel_laws.py"
+SAME = f"{LAWS}::test_the_kernel_is_the_reference"
+REFUSED = f"{LAWS}::test_what_is_not_canonical_is_refused_as_by_the_reference"
+EVERY_BYTE = f"{LAWS}::test_cut_at_every_byte_and_every_byte_flipped"
+PYX = "broker/projection/kernel.pyx"
+PROGRAM = "broker/projection/program.py"
+
+KERNEL = (
+    Fault(
+        SAME,
+        PYX,
+        "if number < SETTLED or number >=",
+        "if number < 0 or number >=",
+        "a day is told by an offset that the city did not have then",
+    ),
+    Fault(
+        SAME,
+        PYX,
+        "if count < step.first + step.last + HIDDEN:",
+        "if count + 1 < step.first + step.last + HIDDEN:",
+        "a short number is shown nearly whole",
+    ),
+    Fault(
+        SAME,
+        PROGRAM,
+        'return (Op.KEEP if plain == item.avro else Op.OTHER), 0, 0, ""',
+        'return Op.KEEP, 0, 0, ""',
+        "bytes of an earlier schema's type are released as another type's",
+    ),
+    Fault(
+        REFUSED,
+        PYX,
+        "if one == 0 and shift > 0:",
+        "if one == 0 and shift > 63:",
+        "one record has several forms: what is equal no longer compares equal",
+    ),
+    Fault(
+        REFUSED,
+        PYX,
+        "return FOUND if at == end else self._count",
+        "return FOUND",
+        "a record with something behind it is taken for whole",
+    ),
+    Fault(
+        EVERY_BYTE,
+        PYX,
+        "            if at[0] & 0xC0 != 0x80:\n                return False\n            at += 1",
+        "            at += 1",
+        "what is no text is released as text",
+    ),
+)
