@@ -8,7 +8,6 @@ use one log, one at a time; several processes may open one file.
 import sqlite3
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
-from broker.log.interface import DAMAGED, Append, Batch, End, Stored, TableWrite
+from broker.log.interface import DAMAGED, Batch, End, Entries, Run, Stored
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
 from broker.log.watch import Watch
@@ -179,26 +178,23 @@ class EmbeddedLog:
                     "INSERT OR REPLACE INTO position (name, value) VALUES (?, ?)",
                     (move.name, move.value),
                 )
-            self._append(db, batch.appends)
-            self._write_tables(db, batch.tables)
+            self._append(db, batch.all_runs())
+            self._write_tables(db, batch.all_entries())
 
     def owns(self, topic: str, partition: int) -> bool:
         """See `Log`: whoever commits first is first."""
         return True
 
-    def _append(self, db: sqlite3.Connection, appends: Sequence[Append]) -> None:
-        groups: dict[tuple[str, int], list[Append]] = defaultdict(list)
-        for one in appends:
-            groups[one.topic, one.partition].append(one)
+    def _append(self, db: sqlite3.Connection, runs: Sequence[Run]) -> None:
         now = time.time_ns() // 1_000_000
-        for (name, partition), records in groups.items():
+        for name, partition, records in runs:
             topic = self._topic(db, name, partition)
             start = self._next(db, topic, partition)
             db.executemany(
                 "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    (topic, partition, offset, record.key, record.value, now)
-                    for offset, record in enumerate(records, start)
+                    (topic, partition, offset, key, value, now)
+                    for offset, (key, value) in enumerate(records, start)
                 ),
             )
             db.execute(
@@ -206,23 +202,22 @@ class EmbeddedLog:
                 (topic, partition, start + len(records)),
             )
 
-    def _write_tables(self, db: sqlite3.Connection, writes: Sequence[TableWrite]) -> None:
-        puts: list[tuple[int, int, bytes, bytes]] = []
-        removals: list[tuple[int, int, bytes]] = []
-        last = {(one.table, one.partition, one.key): one.value for one in writes}
-        ids: dict[str, int] = {}
-        for (table, partition, key), value in last.items():
-            if table not in ids:
-                db.execute("INSERT OR IGNORE INTO tables (name) VALUES (?)", (table,))
-                ids[table] = db.execute("SELECT id FROM tables WHERE name=?", (table,)).fetchone()[
-                    0
-                ]
-            if value is None:
-                removals.append((ids[table], partition, key))
-            else:
-                puts.append((ids[table], partition, key, value))
-        db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", puts)
-        db.executemany("DELETE FROM entry WHERE tab=? AND partition=? AND key=?", removals)
+    def _write_tables(self, db: sqlite3.Connection, entries: Sequence[Entries]) -> None:
+        for table, partition, values in entries:
+            db.execute("INSERT OR IGNORE INTO tables (name) VALUES (?)", (table,))
+            (tab,) = db.execute("SELECT id FROM tables WHERE name=?", (table,)).fetchone()
+            db.executemany(
+                "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)",
+                (
+                    (tab, partition, key, value)
+                    for key, value in values.items()
+                    if value is not None
+                ),
+            )
+            db.executemany(
+                "DELETE FROM entry WHERE tab=? AND partition=? AND key=?",
+                ((tab, partition, key) for key, value in values.items() if value is None),
+            )
 
     def _topic(self, db: sqlite3.Connection, name: str, partition: int) -> int:
         row = db.execute("SELECT id, partitions FROM topic WHERE name=?", (name,)).fetchone()
@@ -245,7 +240,7 @@ class EmbeddedLog:
                 " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
                 (topic_id, partition, offset, limit),
             ).fetchall()
-        return [Stored(*row) for row in rows]
+        return list(map(Stored._make, rows))
 
     def keys(
         self, topic: str, partition: int, offset: int, limit: int

@@ -19,6 +19,14 @@ class Append(NamedTuple):
     value: bytes | None
 
 
+class Run(NamedTuple):
+    """Records to append to one partition, in order: key and value each."""
+
+    topic: str
+    partition: int
+    records: Sequence[tuple[bytes, bytes | None]]
+
+
 class Stored(NamedTuple):
     """A record as read; `timestamp` is the commit's, in milliseconds since 1970 UTC."""
 
@@ -35,6 +43,14 @@ class TableWrite(NamedTuple):
     partition: int
     key: bytes
     value: bytes | None
+
+
+class Entries(NamedTuple):
+    """Entries of one partition of a table; a value None removes its entry."""
+
+    table: str
+    partition: int
+    values: Mapping[bytes, bytes | None]
 
 
 class PositionWrite(NamedTuple):
@@ -62,7 +78,9 @@ DAMAGED = "pages are damaged: restore it from a backup"
 
 @dataclass(slots=True)
 class Batch:
-    """What one commit writes."""
+    """What one commit writes. Many records of one partition are a run, many entries of a table
+    one mapping: there is no object for each. Runs come after the single records, and of an entry
+    that is written twice the mapping's stands."""
 
     appends: list[Append] = field(default_factory=list)
     tables: list[TableWrite] = field(default_factory=list)
@@ -71,12 +89,37 @@ class Batch:
     """What the batch was made of: by topic and partition, the offset up to which it is taken.
     It lands only where that partition is ours: see `Log.owns`."""
 
+    runs: list[Run] = field(default_factory=list)
+    entries: list[Entries] = field(default_factory=list)
+
     def add(self, other: "Batch") -> None:
         """Write this as well."""
         self.appends += other.appends
         self.tables += other.tables
+        self.runs += other.runs
+        self.entries += other.entries
         self.positions += other.positions
         self.consumed |= other.consumed
+
+    def records(self) -> int:
+        """How many records are appended."""
+        return len(self.appends) + sum(len(run.records) for run in self.runs)
+
+    def all_runs(self) -> list[Run]:
+        """Every record to append, single ones as well."""
+        single: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
+        for one in self.appends:
+            single.setdefault((one.topic, one.partition), []).append((one.key, one.value))
+        return [*(Run(*place, found) for place, found in single.items()), *self.runs]
+
+    def all_entries(self) -> list[Entries]:
+        """Every entry of a table, each once."""
+        found: dict[tuple[str, int], dict[bytes, bytes | None]] = {}
+        for one in self.tables:
+            found.setdefault((one.table, one.partition), {})[one.key] = one.value
+        for some in self.entries:
+            found.setdefault((some.table, some.partition), {}).update(some.values)
+        return [Entries(*place, values) for place, values in found.items()]
 
 
 class Log(Protocol):

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from broker.errors import LogError, PositionMoved, UnknownTopic
-from broker.log.interface import Append, Batch, PositionWrite
+from broker.log.interface import Append, Batch, PositionWrite, Run
 from broker.log.kafka.address import Address
 from broker.log.kafka.choose import transport
 from broker.log.kafka.cluster import KafkaCluster
@@ -97,14 +97,14 @@ def test_a_batch_that_is_late_for_its_partition_never_lands(
     member = log._work._member
     assert member is not None
     turn, others = member.turn(), list[KafkaLog]()
-    appends = log._appends
+    runs = log._runs
 
-    def slow(batch: Batch) -> Sequence[Append]:
+    def slow(batch: Batch) -> list[Run]:
         others.append(on.log_on(kafka, tmp_path / "other", name))
         others[0].owns(topic, 0)  # he joins
         city.until(lambda: member.turn() > turn, 20)
         city.until(landed, 20)
-        return appends(batch)
+        return runs(batch)
 
     def landed() -> bool:
         """Whether another has landed in a partition that is his now."""
@@ -116,13 +116,13 @@ def test_a_batch_that_is_late_for_its_partition_never_lands(
         return False
 
     (tmp_path / "other").mkdir()
-    log._appends = slow  # type: ignore[method-assign]
+    log._runs = slow  # type: ignore[method-assign]
     moves = [PositionWrite(f"{late}.{number}", b"1", b"late") for number in range(4)]
     batch = Batch([Append("a", 0, b"k", b"late")], positions=moves)
     batch.consumed.update(dict.fromkeys(places, 2))
     with pytest.raises(PositionMoved):
         log.commit(batch)
-    log._appends = appends  # type: ignore[method-assign]
+    log._runs = runs  # type: ignore[method-assign]
     (other,) = others
     assert {other.position(f"{late}.{number}") for number in range(4)} == {b"1", b"theirs"}
     assert values(other) == []

@@ -11,7 +11,7 @@ import pytest
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log import place
 from broker.log.embedded import EmbeddedLog
-from broker.log.interface import Append, Batch, End, Log, PositionWrite, TableWrite
+from broker.log.interface import Append, Batch, End, Entries, Log, PositionWrite, Run, TableWrite
 from broker.log.kafka.engine import KafkaLog
 from tests import city, kafka
 
@@ -52,6 +52,23 @@ def test_records_come_back_in_order_with_growing_offsets(log: Log) -> None:
     assert len(log.keys("a", 0, 0, 2)) == 2 and len(offsets(log, 1)) == 1
     assert not log.read("a", 0, third + 1, 10) and not log.read("a", 0, log.end("a", 0), 10)
     assert len(log.read("a", 0, 0, 1 << 30)) == 3, "as many as there are"
+
+
+def test_runs_and_many_entries_land_as_single_ones_do(log: Log) -> None:
+    batch = Batch([Append("a", 0, b"k", b"1")], [TableWrite("t", 0, b"x", b"old")])
+    batch.tables.append(TableWrite("t", 0, b"y", b"2"))
+    batch.runs += [Run("a", 0, [(b"l", b"2"), (b"k", None)]), Run("a", 1, [(b"m", b"3")])]
+    batch.entries += [Entries("t", 0, {b"x": b"new", b"z": b"3"}), Entries("t", 1, {b"x": b"1"})]
+    log.commit(batch)
+    assert [r[1:3] for r in log.read("a", 0, 0, 9)] == [(b"k", b"1"), (b"l", b"2"), (b"k", None)]
+    assert [r[1:3] for r in log.read("a", 1, 0, 9)] == [(b"m", b"3")]
+    found = log.entries("t", 0, [b"x", b"y", b"z"])
+    assert found == {b"x": b"new", b"y": b"2", b"z": b"3"}
+    log.commit(Batch(entries=[Entries("t", 0, {b"x": None, b"y": b"4"})]))
+    assert log.entries("t", 0, [b"x", b"y"]) == {b"y": b"4"}
+    assert log.entries("t", 1, [b"x"]) == {b"x": b"1"}
+    with pytest.raises(UnknownTopic):
+        log.commit(Batch(runs=[Run("nowhere", 0, [(b"k", b"v")])]))
 
 
 def test_a_moved_position_lands_nothing(log: Log) -> None:

@@ -50,10 +50,10 @@ class Committing:
     """A log that stops before a commit, and after it."""
 
     def commit(self, batch: Any) -> None:
-        if batch.appends:
+        if batch.records():
             at("read")
         super().commit(batch)  # type: ignore[misc]
-        if batch.appends:
+        if batch.records():
             at("commit")
 
 

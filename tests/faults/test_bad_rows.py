@@ -159,7 +159,7 @@ def test_two_runners_at_once_and_the_later_version_stays(tmp_path: Path) -> None
         commit = slow.log.commit
 
         def late(batch: Any) -> None:
-            if batch.appends:
+            if batch.records():
                 city.put(path, city.resident(1, NOW, xm="新", gxsj=times[1]))
                 assert city.collect(quick)[0].counts.appended == 1
             commit(batch)

@@ -60,8 +60,8 @@ def in_the_third_batch(
     commit, batches = broker.log.commit, list[int]()
 
     def late(batch: Batch) -> None:
-        if batch.appends:
-            batches.append(len(batch.appends))
+        if batch.records():
+            batches.append(batch.records())
             if len(batches) == 3:
                 change()
         commit(batch)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from broker.errors import PositionMoved, UnknownTopic
 from broker.log.embedded import EmbeddedLog
-from broker.log.interface import Append, Batch, PositionWrite, TableWrite
+from broker.log.interface import Append, Batch, Entries, PositionWrite, Run, TableWrite
 
 FLOOR = 20
 PARTITIONS = 2
@@ -24,6 +25,22 @@ names = st.sampled_from(["a", "b"])
 partitions = st.integers(0, PARTITIONS - 1)
 keys = st.sampled_from([b"k1", b"k2", b"k3", b""])
 values = st.one_of(st.none(), st.binary(max_size=4))
+
+
+def _batch(appends: list[Any], tables: list[Any], records: int, writes: int) -> Batch:
+    """So many of them single, the rest together; the records in the order that comes of it."""
+    batch = Batch()
+    batch.appends = [Append(*one) for one in appends[:records]]
+    batch.tables = [TableWrite(*one) for one in tables[:writes]]
+    runs: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
+    for topic, partition, key, value in appends[records:]:
+        runs.setdefault((topic, partition), []).append((key, value))
+    batch.runs = [Run(*place, found) for place, found in runs.items()]
+    entries: dict[tuple[str, int], dict[bytes, bytes | None]] = {}
+    for table, partition, key, value in tables[writes:]:
+        entries.setdefault((table, partition), {})[key] = value
+    batch.entries = [Entries(*place, found) for place, found in entries.items()]
+    return batch
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -66,9 +83,14 @@ class LogMachine(RuleBasedStateMachine):
         appends=st.lists(st.tuples(names, partitions, keys, values), max_size=5),
         tables=st.lists(st.tuples(names, partitions, keys, values), max_size=4),
         move=st.none() | st.tuples(names, st.booleans(), st.binary(max_size=3)),
+        single=st.tuples(st.integers(0, 5), st.integers(0, 4)),
     )
-    def commit(self, appends, tables, move) -> None:  # type: ignore[no-untyped-def]
-        batch = Batch([Append(*one) for one in appends], [TableWrite(*one) for one in tables])
+    def commit(self, appends, tables, move, single) -> None:  # type: ignore[no-untyped-def]
+        batch = _batch(appends, tables, *single)
+        seen["runs"] += bool(batch.runs and batch.appends)
+        seen["an entry twice"] += bool(
+            {one[:3] for one in tables[: single[1]]} & {one[:3] for one in tables[single[1] :]}
+        )
         expected = None
         if move is not None:
             name, right, value = move
@@ -123,7 +145,7 @@ def test_the_log_is_its_model() -> None:
     )  # fmt: skip
     wanted = (
         "topic deleted", "restart", "position moved", "unknown topic", "tombstone",
-        "several topics",
+        "several topics", "runs", "an entry twice",
     )  # fmt: skip
     short = {name: seen[name] for name in wanted if seen[name] < FLOOR}
     assert not short, f"too few interesting cases: {short}"

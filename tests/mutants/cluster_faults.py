@@ -329,8 +329,8 @@ CLUSTER = (
     Fault(
         f"{LATE}::test_a_batch_that_is_late_for_its_partition_never_lands[librdkafka]",
         "broker/log/kafka/work.py",
-        "self._fence.land(batch, appends, Consumed(who, batch.consumed))",
-        "self._fence.land(batch, appends)",
+        "self._fence.land(batch, runs, Consumed(who, batch.consumed))",
+        "self._fence.land(batch, runs)",
         "a worker lands what is another's since",
     ),
     Fault(

@@ -19,7 +19,7 @@ LIFE = "broker/sharing/life.py"
 PARTITION = "broker/relay/partition.py"
 
 _READ = """            ).fetchall()
-        return [Stored(*row) for row in rows]
+        return list(map(Stored._make, rows))
 """
 _READ_HALF = """            )
             found = []
@@ -58,7 +58,7 @@ _COMMIT = f"""{_WRITING}            for move in batch.positions:
 """
 # slowly, so that the moment between reading and committing is met
 _COMMIT_ANYHOW = f"""        time.sleep(0.05)
-{_WRITING}            for one in batch.appends:
+{_WRITING}            for one in batch.all_runs():
                 db.execute(
                     "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, 4)", (one.topic,)
                 )

@@ -313,7 +313,7 @@ def close_between(broker: Broker, outcome: Outcome, monkeypatch: pytest.MonkeyPa
     done = []
 
     def late(batch: Batch) -> None:
-        if batch.appends and not done:
+        if batch.records() and not done:
             done.append(True)
             broker.sharing.revoke(outcome.grant.id, "r")
             assert broker.life.close() == [outcome.share.id if outcome.share else ""]
@@ -400,7 +400,7 @@ def test_a_yearly_pass_that_could_not_be_written_is_made_again(
         commit, faults = broker.log.commit, [LogFull("planted")]
 
         def once_full(batch: Batch) -> None:
-            if batch.appends and faults:
+            if batch.records() and faults:
                 raise faults.pop()
             commit(batch)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from broker.errors import LogError, UnknownTopic
 from broker.log.counts import REBALANCED, Counts
-from broker.log.interface import Append, Batch, End, Stored
+from broker.log.interface import Batch, End, Run, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
 from broker.log.kafka.barrier import end_segments
@@ -149,7 +149,7 @@ class KafkaLog:
 
     def commit(self, batch: Batch) -> None:
         """See `Log`."""
-        places = {(one.topic, one.partition) for one in batch.appends}
+        places = {(run.topic, run.partition) for run in batch.all_runs()}
         for topic, partition in places:
             self._must_be_there(topic, partition)
         try:
@@ -162,11 +162,11 @@ class KafkaLog:
 
     def _land(self, batch: Batch) -> None:
         if batch.consumed:
-            self._work.land(batch, lambda: self._appends(batch))
+            self._work.land(batch, lambda: self._runs(batch))
             return
         scope = scope_of(batch.positions) if batch.positions else ""
         fence = self._fence(scope)
-        fence.land(batch, lambda: self._appends(batch))
+        fence.land(batch, lambda: self._runs(batch))
         if scope == CONTROL:
             fence.forget()  # others of that name are many, and each seldom
 
@@ -184,13 +184,12 @@ class KafkaLog:
     def _made(self, name: str) -> Fence:
         return Fence(lambda: self._transport.writer(name), self.position, self._counts)
 
-    def _appends(self, batch: Batch) -> list[Append]:
+    def _runs(self, batch: Batch) -> list[Run]:
         """Everything that a batch writes, as records."""
-        last = {(one.table, one.partition, one.key): one.value for one in batch.tables}
-        found = list(batch.appends)
-        for (table, partition, key), value in last.items():
+        found = batch.all_runs()
+        for table, partition, values in batch.all_entries():
             topic = self._table(table, partition, make=True)
-            found.append(Append(topic, partition, key, value))
+            found.append(Run(topic, partition, list(values.items())))
         found += [_position(move.name, move.value) for move in batch.positions]
         # whoever waits follows the positions
         return found if batch.positions else [*found, _position(COMMITS, self._own.encode())]
@@ -289,8 +288,8 @@ class KafkaLog:
     def forget(self, prefix: str) -> None:
         """See `Log`."""
         if names := list(self.positions(prefix)):
-            appends = [_position(name, None) for name in names]
-            self._fence("").land(Batch(), lambda: appends)
+            runs = [_position(name, None) for name in names]
+            self._fence("").land(Batch(), lambda: runs)
 
     # ---- waiting
 
@@ -332,6 +331,6 @@ class KafkaLog:
         self._admin.close()
 
 
-def _position(name: str, value: bytes | None) -> Append:
+def _position(name: str, value: bytes | None) -> Run:
     key = name.encode()
-    return Append(POSITIONS, partition_of(key, POSITION_PARTITIONS), key, value)
+    return Run(POSITIONS, partition_of(key, POSITION_PARTITIONS), [(key, value)])

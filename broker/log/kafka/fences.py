@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from broker.errors import LogError, PositionMoved
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
-from broker.log.interface import Append, Batch, PositionWrite
+from broker.log.interface import Batch, PositionWrite, Run
 from broker.log.kafka.transport import Consumed, Fenced, Writer
 
 CONTROL = "control"
@@ -45,14 +45,14 @@ class Fence:
     def land(
         self,
         batch: Batch,
-        appends: Callable[[], Sequence[Append]],
+        runs: Callable[[], Sequence[Run]],
         consumed: Consumed | None = None,
     ) -> None:
-        """Land the batch, as the appends that it comes to; `PositionMoved` where a position is
+        """Land the batch, as the runs that it comes to; `PositionMoved` where a position is
         not as expected, or somebody else has begun."""
         with self._lock:
             try:
-                self._land(batch, appends, consumed)
+                self._land(batch, runs, consumed)
             except BaseException as error:
                 self._forget()  # also what we knew: a rival may have moved it since
                 fenced = isinstance(error, Fenced | PositionMoved)
@@ -65,7 +65,7 @@ class Fence:
     def _land(
         self,
         batch: Batch,
-        appends: Callable[[], Sequence[Append]],
+        runs: Callable[[], Sequence[Run]],
         consumed: Consumed | None,
     ) -> None:
         if self._writer is not None and not self._writer.usable():
@@ -77,7 +77,7 @@ class Fence:
                 self._known[move.name] = self._read(move.name)
             if self._known[move.name] != move.expected:
                 raise moved(batch)
-        self._writer.land(appends(), consumed)
+        self._writer.land(runs(), consumed)
         self._known.update({move.name: move.value for move in batch.positions})
 
     def unlearn(self) -> None:

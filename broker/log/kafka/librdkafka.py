@@ -21,7 +21,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from broker.log.interface import Append, Stored
+from broker.log.interface import Run, Stored
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
@@ -290,15 +290,15 @@ class Writing:
         self._producer.poll(0)
         return not self._shaken
 
-    def land(self, appends: Iterable[Append], consumed: Consumed | None = None) -> None:
+    def land(self, runs: Iterable[Run], consumed: Consumed | None = None) -> None:
         """See `Writer`."""
         self._failed.clear()
         now = time.time_ns() // 1_000_000
         with ours():
             self._producer.begin_transaction()
         try:
-            for topic, partition, key, value in appends:
-                self._send(topic, partition, key, value, now)
+            for run in runs:
+                self._send(run, now)
             if consumed is not None:
                 offsets = [TopicPartition(*one, at) for one, at in consumed.offsets.items()]
                 self._producer.send_offsets_to_transaction(offsets, consumed.who, ANSWER_SECONDS)
@@ -311,16 +311,26 @@ class Writing:
             self._abort()
             raise
 
-    def _send(self, topic: str, partition: int, key: bytes, value: bytes | None, now: int) -> None:
-        until = time.monotonic() + ANSWER_SECONDS
-        while True:
+    def _send(self, run: Run, now: int) -> None:
+        topic, partition, records = run
+        produce = self._producer.produce
+        for key, value in records:
             try:
+                produce(topic, value, key, partition, timestamp=now)
+            except BufferError:
+                self._send_slowly(topic, value, key, partition, now)
+
+    def _send_slowly(
+        self, topic: str, value: bytes | None, key: bytes, partition: int, now: int
+    ) -> None:
+        """The queue is full: wait until there is room."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < until:
+            self._producer.poll(0.05)
+            with suppress(BufferError):
                 self._producer.produce(topic, value, key, partition, timestamp=now)
                 return
-            except BufferError:
-                if time.monotonic() > until:
-                    raise away() from None
-                self._producer.poll(0.05)
+        raise away()
 
     def _commit(self) -> None:
         until = time.monotonic() + ANSWER_SECONDS

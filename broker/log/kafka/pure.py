@@ -33,7 +33,7 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from broker.log.interface import Append, Stored
+from broker.log.interface import Run, Stored
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
@@ -240,7 +240,7 @@ class Writing:
         """See `Writer`."""
         return True
 
-    def land(self, appends: Iterable[Append], consumed: Consumed | None = None) -> None:
+    def land(self, runs: Iterable[Run], consumed: Consumed | None = None) -> None:
         """See `Writer`."""
         now = time.time_ns() // 1_000_000
         with ours():
@@ -250,7 +250,8 @@ class Writing:
                     self._producer.send(
                         topic, value, key=key, partition=partition, timestamp_ms=now
                     )
-                    for topic, partition, key, value in appends
+                    for topic, partition, records in runs
+                    for key, value in records
                 ]
                 self._producer.flush(ANSWER_SECONDS)
                 for one in sent:

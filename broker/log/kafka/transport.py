@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from broker.errors import LogError
-from broker.log.interface import Append, Stored
+from broker.log.interface import Run, Stored
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -114,7 +114,7 @@ class Writer(Protocol):
     def usable(self) -> bool:
         """Whether it may be used once more; else another is to be made."""
 
-    def land(self, appends: Iterable[Append], consumed: Consumed | None = None) -> None:
+    def land(self, runs: Iterable[Run], consumed: Consumed | None = None) -> None:
         """All of it in one transaction, with the group's positions where some are given."""
 
     def close(self) -> None:

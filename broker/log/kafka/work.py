@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from broker.errors import PositionMoved
-from broker.log.interface import Append, Batch
+from broker.log.interface import Batch, Run
 from broker.log.kafka.fences import Fence, moved
 from broker.log.kafka.transport import Consumed, Member, Place, Transport
 
@@ -40,7 +40,7 @@ class Work:
         member = self._member
         return member.turn() if member is not None else 0
 
-    def land(self, batch: Batch, appends: Callable[[], Sequence[Append]]) -> None:
+    def land(self, batch: Batch, runs: Callable[[], Sequence[Run]]) -> None:
         """Land a batch with the group's positions; `PositionMoved` where it is not for us."""
         member = self._joined()
         with self._lock:
@@ -49,7 +49,7 @@ class Work:
             for place in batch.consumed:
                 self._settle(member, place, batch)
             try:
-                self._fence.land(batch, appends, Consumed(who, batch.consumed))
+                self._fence.land(batch, runs, Consumed(who, batch.consumed))
             except PositionMoved:
                 time.sleep(_PAUSE)  # the group may know more than we have heard yet
                 raise
