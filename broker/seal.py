@@ -9,6 +9,7 @@ Envelope: version (1 byte) · schema id (4, big-endian) · nonce (12) · ciphert
 
 import os
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +21,7 @@ from broker.log.interface import Batch, Log, PositionWrite
 
 _VERSION = 1
 _HEADER = struct.Struct(">BI")
+_HEADER_SIZE = _HEADER.size
 _NONCE = 12
 _TAG = 16
 _KEY = "seal"
@@ -60,6 +62,33 @@ class Sealer:
         except InvalidTag:
             raise _unopened(topic) from None
         return Opened(_HEADER.unpack(header)[1], body)
+
+    def open_all(
+        self, topic: str, keys: Sequence[bytes], values: Sequence[bytes | None]
+    ) -> tuple[dict[int, tuple[list[int], list[bytes]]], list[int]]:
+        """By writer's schema id: the numbers of the records that were sealed for this topic, and
+        their bodies; and the numbers of all others: tombstones, and what cannot be opened."""
+        found: dict[int, tuple[list[int], list[bytes]]] = {}
+        left: list[int] = []
+        known, bound = b"", b""
+        decrypt, start = self._aead.decrypt, _HEADER_SIZE + _NONCE
+        numbers, bodies = list[int](), list[bytes]()
+        for number, sealed in enumerate(values):
+            if sealed is None or len(sealed) < start + _TAG or sealed[0] != _VERSION:
+                left.append(number)
+                continue
+            header = sealed[:_HEADER_SIZE]
+            if header != known:
+                known, bound = header, _bound(header, topic, b"")
+                numbers, bodies = found.setdefault(_HEADER.unpack(header)[1], ([], []))
+            try:
+                bodies.append(
+                    decrypt(sealed[_HEADER_SIZE:start], sealed[start:], bound + keys[number])
+                )
+                numbers.append(number)
+            except InvalidTag:
+                left.append(number)
+        return found, left
 
 
 def open_sealer(keyring: Keyring, log: Log) -> Sealer:

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count, repeat
 from pathlib import Path
 
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
-from broker.log.interface import DAMAGED, Batch, End, Entries, Run, Stored
+from broker.log.interface import DAMAGED, Batch, End, Entries, Page, Run, Stored
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
 from broker.log.watch import Watch
@@ -187,19 +188,16 @@ class EmbeddedLog:
 
     def _append(self, db: sqlite3.Connection, runs: Sequence[Run]) -> None:
         now = time.time_ns() // 1_000_000
-        for name, partition, records in runs:
+        for name, partition, keys, values in runs:
             topic = self._topic(db, name, partition)
             start = self._next(db, topic, partition)
             db.executemany(
                 "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    (topic, partition, offset, key, value, now)
-                    for offset, (key, value) in enumerate(records, start)
-                ),
+                zip(repeat(topic), repeat(partition), count(start), keys, values, repeat(now)),
             )
             db.execute(
                 "INSERT OR REPLACE INTO head VALUES (?, ?, ?)",
-                (topic, partition, start + len(records)),
+                (topic, partition, start + len(keys)),
             )
 
     def _write_tables(self, db: sqlite3.Connection, entries: Sequence[Entries]) -> None:
@@ -241,6 +239,17 @@ class EmbeddedLog:
                 (topic_id, partition, offset, limit),
             ).fetchall()
         return list(map(Stored._make, rows))
+
+    def page(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+        """See `Log`."""
+        with self._lock, self._translated():
+            topic_id = self._topic(self._db, topic, partition)
+            rows = self._db.execute(
+                "SELECT offset, key, value FROM record"
+                " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
+                (topic_id, partition, offset, limit),
+            ).fetchall()
+        return Page(*zip(*rows, strict=True)) if rows else Page((), (), ())
 
     def keys(
         self, topic: str, partition: int, offset: int, limit: int

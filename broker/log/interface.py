@@ -20,11 +20,21 @@ class Append(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Records to append to one partition, in order: key and value each."""
+    """Records to append to one partition, in order, column by column. A value None is a
+    tombstone."""
 
     topic: str
     partition: int
-    records: Sequence[tuple[bytes, bytes | None]]
+    keys: Sequence[bytes]
+    values: Sequence[bytes | None]
+
+
+class Page(NamedTuple):
+    """Records as read, in order, column by column."""
+
+    offsets: Sequence[int]
+    keys: Sequence[bytes]
+    values: Sequence[bytes | None]
 
 
 class Stored(NamedTuple):
@@ -103,14 +113,16 @@ class Batch:
 
     def records(self) -> int:
         """How many records are appended."""
-        return len(self.appends) + sum(len(run.records) for run in self.runs)
+        return len(self.appends) + sum(len(run.keys) for run in self.runs)
 
     def all_runs(self) -> list[Run]:
         """Every record to append, single ones as well."""
-        single: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
+        single: dict[tuple[str, int], tuple[list[bytes], list[bytes | None]]] = {}
         for one in self.appends:
-            single.setdefault((one.topic, one.partition), []).append((one.key, one.value))
-        return [*(Run(*place, found) for place, found in single.items()), *self.runs]
+            keys, values = single.setdefault((one.topic, one.partition), ([], []))
+            keys.append(one.key)
+            values.append(one.value)
+        return [*(Run(*place, *found) for place, found in single.items()), *self.runs]
 
     def all_entries(self) -> list[Entries]:
         """Every entry of a table, each once."""
@@ -173,6 +185,9 @@ class Log(Protocol):
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
         """At most `limit` records with offset ≥ `offset`, in order; empty at the end."""
+
+    def page(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+        """As `read`, without an object for each record."""
 
     def keys(
         self, topic: str, partition: int, offset: int, limit: int

@@ -9,9 +9,10 @@ operation is not sure of (a rare character, a year before time zones settled) is
 reference's own mask. A call has its own buffers: threads share nothing that is written.
 """
 
-import hashlib
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
-from broker.errors import ProjectionError
+from broker.errors import ProjectionError, RoutingError
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
@@ -80,6 +81,23 @@ cdef struct Out:
     Py_ssize_t room
 
 
+cdef class Keyed:
+    """HMAC-SHA256 under one secret, kept as it stands once the secret is in it: a copy costs a
+    third of beginning anew."""
+
+    cdef object _begun
+
+    def __init__(self, bytes secret):
+        self._begun = HMAC(secret, SHA256()).copy
+
+    cpdef bytes of(self, bytes data):
+        """The first 16 bytes, as `pseudonym.keyed_hash` gives them."""
+        begun = self._begun()
+        begun.update(data)
+        cdef bytes digest = begun.finalize()
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(digest), 16)
+
+
 cdef class Kernel:
     """The kernel of one program (see `program.Program`)."""
 
@@ -94,6 +112,7 @@ cdef class Kernel:
     cdef int64_t *_bands  # lower bounds of each decimal's bands: field by field
     cdef int _band_count
     cdef list _names
+    cdef list _heads
     cdef list _others
     cdef list _texts
     cdef list _keyed
@@ -126,6 +145,7 @@ cdef class Kernel:
         self._scope = program.scope
         self._names = [one.name for one in program.fields]
         self._templates = len(program.templates)
+        self._heads = [one.head for one in program.templates]
         self._others, self._texts, self._keyed = [], [], []
         self._compounds = frozenset(one.encode() for one in program.compounds)
         self._place, self._digits = program.place, program.digits
@@ -164,7 +184,7 @@ cdef class Kernel:
                 self._bands[number * self._band_count + at] = min(scaled, 10 ** 18)
 
     cdef _learn_steps(self, program):
-        total = sum(len(one) for one in program.templates)
+        total = sum(len(one.steps) for one in program.templates)
         self._steps = <Step *>malloc(max(total, 1) * sizeof(Step))
         self._starts = <int *>malloc((self._templates + 1) * sizeof(int))
         if self._steps == NULL or self._starts == NULL:
@@ -172,7 +192,7 @@ cdef class Kernel:
         at = 0
         for number, template in enumerate(program.templates):
             self._starts[number] = at
-            for one in template:
+            for one in template.steps:
                 if not -1 <= one.source < self._count or not 0 <= one.op <= OTHER:
                     raise ValueError("a step has no field or no operation")
                 if (one.source < 0) != (one.op == NULL_) or one.first < 0 or one.last < 0:
@@ -181,7 +201,7 @@ cdef class Kernel:
                 self._steps[at] = Step(one.source, one.op, one.first, one.last, at)
                 self._others.append(one.other)
                 self._texts.append(one.text.encode())
-                self._keyed.append(_midstates(one.pseudonyms) if one.op == PSEUDONYM else None)
+                self._keyed.append(Keyed(one.pseudonyms.secret) if one.op == PSEUDONYM else None)
                 at += 1
         self._starts[self._templates] = at
 
@@ -246,6 +266,82 @@ cdef class Kernel:
             free(out.data)
             free(spans)
 
+    def land(
+        self,
+        list keys,
+        list bodies,
+        Choices choices,
+        dict held,
+        frozenset nobody,
+        list outputs,
+        list hashes,
+        dict moved,
+    ):
+        """A batch of records, by their collected keys: what each share gets of them is put into
+        its `outputs` (its own keys, and values or None), and into `moved` who holds a key, where
+        that is no longer as in `held`. (The numbers of the records that are left to the reference,
+        how many tombstones there are.) Of those that are left nothing was put anywhere.
+        """
+        cdef Span *spans = self._spans()
+        cdef Out out
+        cdef Py_ssize_t n
+        cdef Py_ssize_t gone = 0
+        cdef list left = []
+        cdef list values
+        cdef bytes key
+        out.data, out.size, out.room = NULL, 0, 0
+        if len(keys) != len(bodies) or len(outputs) != len(hashes):
+            raise ValueError("what belongs together is of two lengths")
+        try:
+            for n in range(len(keys)):
+                if self._walk(bodies[n], spans) != FOUND:
+                    left.append(n)
+                    continue
+                try:
+                    chosen = self._choose(spans, choices)
+                except RoutingError:
+                    left.append(n)
+                    continue
+                values = self._values(chosen.templates, spans, &out)
+                if values is None:
+                    left.append(n)
+                    continue
+                key = keys[n]
+                before = held.get(key, nobody)
+                change = chosen.changes.get(before)
+                if change is None:
+                    change = chosen.change(before)
+                    _remember(chosen.changes, before, change)
+                writes, ended, after = change
+                for slot, place in writes:
+                    share_keys, share_values = outputs[slot]
+                    (<list>share_keys).append((<Keyed>hashes[slot]).of(key))
+                    (<list>share_values).append(values[place])
+                for slot in ended:
+                    share_keys, share_values = outputs[slot]
+                    (<list>share_keys).append((<Keyed>hashes[slot]).of(key))
+                    (<list>share_values).append(None)
+                    gone += 1
+                if after is not before and after != before:
+                    moved[key] = after
+            return left, gone
+        finally:
+            free(out.data)
+            free(spans)
+
+    cdef list _values(self, templates, Span *spans, Out *out):
+        """What these templates make of the record; None where one of them cannot show it."""
+        cdef list found = []
+        cdef int template
+        for template in templates:
+            if not 0 <= template < self._templates:
+                raise ValueError("there is no such template")
+            value = self._emit(template, spans, out)
+            if value is None:
+                return None
+            found.append(value)
+        return found
+
     cdef _choose(self, Span *spans, Choices choices):
         cdef Out key
         cdef int n
@@ -304,7 +400,9 @@ cdef class Kernel:
         cdef int done
         cdef const uint8_t *run = NULL
         cdef const uint8_t *run_end = NULL
+        cdef bytes head = self._heads[template]
         out.size = 0
+        _put(out, <const uint8_t *>PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
         for at in range(self._starts[template], self._starts[template + 1]):
             step = &self._steps[at]
             if step.source >= 0:
@@ -367,12 +465,7 @@ cdef class Kernel:
         return True
 
     cdef int _pseudonym(self, Step *step, Span *span, Out *out) except -1:
-        inner, outer = self._keyed[step.other]
-        inner = inner.copy()
-        inner.update(span.text[: span.length])
-        outer = outer.copy()
-        outer.update(inner.digest())
-        cdef bytes digest = outer.digest()
+        cdef bytes digest = (<Keyed>self._keyed[step.other]).of(span.text[: span.length])
         _byte(out, 2)
         _byte(out, 52)
         _base32(out, <const uint8_t *>PyBytes_AS_STRING(digest))
@@ -541,16 +634,6 @@ cdef bint _decimal_digits(const uint8_t *at, int count) noexcept:
         if not 48 <= at[n] <= 57:
             return False
     return True
-
-
-cdef _midstates(pseudonyms):
-    """SHA-256 as it stands once the two keys of HMAC are in it (RFC 2104)."""
-    secret = pseudonyms.secret
-    if len(secret) > 64:
-        secret = hashlib.sha256(secret).digest()
-    secret = secret.ljust(64, b"\0")
-    inner = hashlib.sha256(bytes([one ^ 0x36 for one in secret]))
-    return inner, hashlib.sha256(bytes([one ^ 0x5C for one in secret]))
 
 
 cdef _remember(dict memo, key, value):

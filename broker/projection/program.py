@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 
@@ -104,18 +104,35 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """What shares with equal effects have in common: what stands before the value's fields, and
+    how each of them comes about."""
+
+    head: bytes
+    steps: Sequence[Step]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """Of one writer's schema: its fields, which of them is the division, the steps of each share,
+    """Of one writer's schema: its fields, which of them is the division, what shares make of them,
     which fields rules read, and what masks look up."""
 
     fields: Sequence[Field]
     scope: int
-    templates: Sequence[Sequence[Step]]
+    templates: Sequence[Template]
     row: Sequence[tuple[int, By]]
     place: Callable[[str], tuple[str, str, str, str] | None]
     digits: Callable[[str], int]
     bands: Sequence[int] = field(default=BANDS)
     compounds: frozenset[str] = field(default=COMPOUND)
+
+
+class Shown(NamedTuple):
+    """How a record is shown: item by item, in which domain of pseudonyms, behind which head."""
+
+    effects: Mapping[str, Effect]
+    pseudonyms: Pseudonyms | None
+    head: bytes = b""
 
 
 _PLAIN = {
@@ -147,7 +164,7 @@ _MOMENT_OPS = {"day": Op.DAY, "month": Op.MONTH, "year": Op.YEAR, "decade": Op.D
 def compile_program(
     writer: Schema,
     dataset: Dataset,
-    templates: Sequence[tuple[Mapping[str, Effect], Pseudonyms | None]],
+    templates: Sequence[Shown],
     row: Mapping[str, By],
     divisions: Divisions,
 ) -> Program | None:
@@ -166,14 +183,15 @@ def compile_program(
         known,
         scope,
         [
-            [
-                _step(
-                    item, effects[item.name], pseudonyms, known, places, types, dataset, divisions
-                )
-                for item in dataset.items
-                if item.name in effects and effects[item.name].name != "drop"
-            ]
-            for effects, pseudonyms in templates
+            Template(
+                one.head,
+                [
+                    _step(item, one, known, places, types, dataset, divisions)
+                    for item in dataset.items
+                    if item.name in one.effects and one.effects[item.name].name != "drop"
+                ],
+            )
+            for one in templates
         ],
         [
             (places[name], _by(by, known[places[name]]))
@@ -203,15 +221,15 @@ def _field(avro: Schema) -> Field | None:
 
 def _step(
     item: Item,
-    effect: Effect,
-    pseudonyms: Pseudonyms | None,
+    share: Shown,
     fields: Sequence[Field],
     places: Mapping[str, int],
     types: Mapping[str, Any],
     dataset: Dataset,
     divisions: Divisions,
 ) -> Step:
-    mask = make_mask(item.kind, effect, divisions=divisions, pseudonyms=pseudonyms)
+    effect = share.effects[item.name]
+    mask = make_mask(item.kind, effect, divisions=divisions, pseudonyms=share.pseudonyms)
     number = places.get(item.name, -1)
     if number < 0:
         return Step(item.name, -1, Op.NULL)
@@ -230,7 +248,7 @@ def _step(
         return codec.encode({shown: masked})
 
     op, first, last, text = _op(item, effect, source, plain)
-    return Step(item.name, number, op, first, last, text, other, pseudonyms)
+    return Step(item.name, number, op, first, last, text, other, share.pseudonyms)
 
 
 def _op(item: Item, effect: Effect, source: Field, plain: Any) -> tuple[Op, int, int, str]:

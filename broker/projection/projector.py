@@ -1,20 +1,19 @@
-"""From a sealed record's body to what each share gets of it: by the kernel where there is one.
+"""From opened records to what each share gets of them: by the kernel where there is one.
 
-Law: both ways give the same, by test. Where the kernel refuses anything the reference is asked,
-so every error is the reference's; what the kernel alone refuses is released by nobody.
+Law: both ways give the same, by test. What the kernel refuses, or cannot show, is left to the
+reference, so every error is the reference's; what the kernel alone refuses is released by nobody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from broker.divisions import Divisions
 from broker.errors import ProjectionError
 from broker.model import Dataset, Schema
-from broker.policy.model import Effect
 from broker.projection.avro import Codec
-from broker.projection.program import VERSION, By, Program, compile_program, value_reader
+from broker.projection.program import VERSION, By, Shown, compile_program, value_reader
 from broker.projection.reference import Projection
-from broker.pseudonym import Pseudonyms
 
 try:
     from broker.projection import kernel as _kernel
@@ -24,11 +23,11 @@ except ImportError:  # built without a C compiler
 Verdict = tuple[bool, ...]
 """Of each row rule, whether it admits the record."""
 
-Template = tuple[Mapping[str, Effect], Pseudonyms | None]
-"""What shares with equal effects have in common."""
+Holders = frozenset[str]
+"""The shares that hold a key."""
 
-Outcome = bytes | ProjectionError
-"""The Avro body for a template, or why there is none."""
+Output = tuple[list[bytes], list[bytes | None]]
+"""What a share gets: keys, and values or None."""
 
 
 class Choice(Protocol):
@@ -36,7 +35,19 @@ class Choice(Protocol):
 
     @property
     def templates(self) -> Sequence[int]:
-        """The templates that they need, by number."""
+        """What they need of the record, by number."""
+
+
+class Effects(Choice, Protocol):
+    """A choice, and what follows from it for whoever holds the record's key."""
+
+    @property
+    def changes(self) -> dict[Holders, Any]:
+        """What `change` has answered so far."""
+
+    def change(self, held: Holders) -> Any:
+        """(number of a share, place of its value) of each that gets one; the numbers of those that
+        get a tombstone; who holds the key then."""
 
 
 class Routing(Protocol):
@@ -57,10 +68,11 @@ class Routing(Protocol):
 
 
 class Projected(NamedTuple):
-    """What becomes of a record: the choice, and the outcome of each of its templates."""
+    """What becomes of a record: the choice, and for each of its templates the framed value, or
+    why there is none."""
 
     choice: Any
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[bytes | ProjectionError]
 
 
 def has_kernel() -> bool:
@@ -69,89 +81,87 @@ def has_kernel() -> bool:
 
 
 class Projector:
-    """Records of one writer's schema for one set of shares; `projections` are the reference's, of
-    the templates. `reference`: without the kernel."""
+    """Records of one writer's schema for one set of shares, which `shown` and the reference's
+    `projections` describe alike, template by template. `fast`: by the kernel, if there is one."""
 
     def __init__(
         self,
         writer: Schema,
         dataset: Dataset,
-        templates: Sequence[Template],
+        shown: Sequence[Shown],
         projections: Sequence[Projection],
         routing: Routing,
         divisions: Divisions,
-        reference: bool = False,
+        *,
+        fast: bool,
     ) -> None:
         self._codec = Codec(writer)
         self._scope = dataset.scope_item
         self._routing = routing
+        self._heads = [one.head for one in shown]
         self._projections = projections
-        self._year = 0
-        self._choices: Any = None
         self._kernel: Any = None
-        if not reference and has_kernel():
-            program = compile_program(writer, dataset, templates, routing.row, divisions)
+        if fast and has_kernel():
+            program = compile_program(writer, dataset, shown, routing.row, divisions)
             if program is not None:
-                self._begin(program, writer)
+                types = {one["name"]: one["type"] for one in writer["fields"]}
+                names = [program.fields[number].name for number, _ in program.row]
+                self._row = [(name, value_reader(types[name])) for name in names]
+                self._kernel = _kernel.Kernel(program, VERSION)
 
-    def _begin(self, program: Program, writer: Schema) -> None:
-        types = {one["name"]: one["type"] for one in writer["fields"]}
-        names = [program.fields[number].name for number, _ in program.row]
-        self._row = [(name, value_reader(types[name])) for name in names]
-        self._kernel = _kernel.Kernel(program, VERSION)
+    def choices(self, year: int, choose: Callable[[Any, Verdict], Effects]) -> Any:
+        """What `land` remembers from batch to batch: ages are judged by that year, `choose` says
+        what follows for the shares that a division reaches."""
+        if self._kernel is None:
+            return None
+        return _kernel.Choices(self._routing.reach, partial(self._judge, year), choose)
+
+    def land(
+        self,
+        keys: list[bytes],
+        bodies: list[bytes],
+        choices: Any,
+        held: dict[bytes, Holders],
+        outputs: list[Output],
+        hashes: Sequence[Any],
+        moved: dict[bytes, Holders],
+    ) -> tuple[Sequence[int], int]:
+        """What becomes of a batch: see `Kernel.land`. Without a kernel all of it is left."""
+        if self._kernel is None:
+            return range(len(keys)), 0
+        found: tuple[Sequence[int], int] = self._kernel.land(
+            keys, bodies, choices, held, _NOBODY, outputs, hashes, moved
+        )
+        return found
 
     def project(self, body: bytes, year: int) -> Projected:
-        """What becomes of a body, ages judged by that year; `ProjectionError` where it is not
-        canonical, `RoutingError` where its division is unknown."""
-        if self._kernel is None:
-            return self._by_reference(body, year)
-        if year != self._year or self._choices is None:
-            self._year = year
-            self._choices = _kernel.Choices(self._routing.reach, self._judge, self._routing.choose)
-        found = self._kernel.project(body, self._choices)
-        if found is None:
-            self._by_reference(body, year)  # says what is wrong
-            name = self._kernel.damaged(body)
-            raise ProjectionError("the record is not in canonical form", where=name or "")
-        choice, bodies = found
-        if None in bodies:
-            return self._with_errors(body, year, choice, bodies)
-        return Projected(choice, bodies)
-
-    def _judge(self, row: Sequence[bytes | None]) -> Verdict:
-        record = {
-            name: None if raw is None else read(raw)
-            for (name, read), raw in zip(self._row, row, strict=True)
-        }
-        return self._routing.judge(record, self._year)
-
-    def _with_errors(
-        self, body: bytes, year: int, choice: Any, bodies: Sequence[bytes | None]
-    ) -> Projected:
-        said = self._by_reference(body, year)
-        return Projected(
-            choice,
-            [
-                mine if mine is not None else self._error(its)
-                for mine, its in zip(bodies, said.outcomes, strict=True)
-            ],
-        )
-
-    @staticmethod
-    def _error(outcome: Outcome) -> ProjectionError:
-        if isinstance(outcome, ProjectionError):
-            return outcome
-        return ProjectionError("a value cannot be shown")
-
-    def _by_reference(self, body: bytes, year: int) -> Projected:
+        """What becomes of one record by the reference, ages judged by that year; `ProjectionError`
+        where it is not canonical, `RoutingError` where its division is unknown."""
         record = self._codec.decode(body)
+        if self._kernel is not None and (name := self._kernel.damaged(body)) is not None:
+            raise ProjectionError("the record is not in canonical form", where=name)
         division = record.get(self._scope)
         reached = self._routing.reach(division if isinstance(division, str) else None)
         choice = self._routing.choose(reached, self._routing.judge(record, year))
         return Projected(choice, [self._shown(one, record) for one in choice.templates])
 
-    def _shown(self, template: int, record: Mapping[str, Any]) -> Outcome:
+    def _shown(self, template: int, record: Mapping[str, Any]) -> bytes | ProjectionError:
         try:
-            return self._projections[template].project(record)
+            return self._heads[template] + self._projections[template].project(record)
         except ProjectionError as error:
             return error
+
+    def _judge(self, year: int, row: Sequence[bytes | None]) -> Verdict:
+        record = {
+            name: None if raw is None else read(raw)
+            for (name, read), raw in zip(self._row, row, strict=True)
+        }
+        return self._routing.judge(record, year)
+
+
+def keyed(secret: bytes) -> Any:
+    """The keyed hash by which `land` makes a share's keys; None without a kernel."""
+    return _kernel.Keyed(secret) if has_kernel() else None
+
+
+_NOBODY: Holders = frozenset()

@@ -3,47 +3,32 @@
 Law: a record is opened once. One that cannot be opened, decoded or routed is quarantined
 and gets a tombstone in every share that holds its key; where one share's projection
 fails, in that share alone. Each share is written sorted by its own key, so that order
-tells nothing across shares. Of versions read together only a key's last counts.
+tells nothing across shares. Of versions read together only a key's last counts. What is
+plain goes through the kernel in one piece; whatever it leaves is looked at one by one.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from broker.errors import ProjectionError, RegistryError, RoutingError, SealError
-from broker.log.interface import Append, Batch, Stored
+from broker.log.interface import Batch, Page, Run, Stored
 from broker.model import Dataset
+from broker.projection.projector import Output
 from broker.quarantine import Quarantine, Quarantined
 from broker.relay.membership import NOBODY, Membership, Shares
 from broker.relay.plan import Plan
 from broker.relay.progress import Progress
-from broker.seal import Sealer
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a pass answers for: its plan, of the shares that hold a key those it may change
-    (`mine`; the others are carried over), the year ages are judged by, and whether values
-    that a share holds already are written again."""
-
-    plan: Plan
-    mine: Shares | None
-    others: Shares
-    year: int
-    again: bool = True
-
-    def places(self, held: Shares) -> Shares:
-        """The shares among the holders that this pass answers for."""
-        return held - self.others if self.mine is None else held & self.mine
+from broker.relay.task import Task
+from broker.seal import Opened, Sealer
 
 
 @dataclass(slots=True)
 class Landing:
-    """The batch being made, the sets of shares it interns, and what it did."""
+    """The batch being made, who holds which key after it where that changes, what it did."""
 
     batch: Batch = field(default_factory=Batch)
-    interned: dict[bytes, Shares] = field(default_factory=dict)
+    moved: dict[bytes, Shares] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
 
 
@@ -59,55 +44,83 @@ class Lander:
         self._membership = membership
         self._quarantine = Quarantine(dataset, sealer)
 
-    def land(self, records: Sequence[Stored], task: Task) -> Landing:
+    def land(self, page: Page, plan: Plan, task: Task) -> Landing:
         """The batch for these records, without positions."""
-        landing = Landing(progress=Progress(read=len(records), commits=1))
-        outputs: dict[str, list[tuple[bytes, bytes | None]]] = defaultdict(list)
-        last = {record.key: record for record in records}
-        before = self._membership.held(last)
-        after: dict[bytes, Shares] = {}
-        for key, record in last.items():
-            held = before.get(key, NOBODY)
-            mine = task.places(held)
-            values = self._values(record, task, landing)
-            after[key] = (held - mine) | frozenset(values)
-            self._emit(key, values, mine, task, outputs, landing.progress)
-        for share in sorted(outputs):
-            topic = task.plan.shares[share].topic
-            for share_key, value in sorted(outputs[share], key=lambda pair: pair[0]):
-                landing.batch.appends.append(Append(topic, self._partition, share_key, value))
-        writes, landing.interned = self._membership.changes(before, after)
-        landing.batch.tables.extend(writes)
+        landing = Landing(progress=Progress(read=len(page.keys), commits=1))
+        outputs: list[Output] = [([], []) for _ in plan.order]
+        last = _last(page)
+        held = self._membership.held(last.keys)
+        for number, opened in self._swiftly(last, held, outputs, landing, plan, task):
+            record = Stored(last.offsets[number], last.keys[number], last.values[number], 0)
+            values = self._values(record, opened, plan, task, landing)
+            self._one(record.key, values, held, outputs, landing, plan, task)
+        for name, found in zip(plan.order, outputs, strict=True):
+            if found[0]:
+                landing.batch.runs.append(_sorted(plan.shares[name].topic, self._partition, *found))
+        written = sum(len(keys) for keys, _ in outputs) - landing.progress.tombstones
+        landing.progress.written += written
+        landing.batch.entries.extend(self._membership.changes(landing.moved))
         return landing
 
-    def _emit(
+    def _swiftly(
+        self,
+        page: Page,
+        held: dict[bytes, Shares],
+        outputs: list[Output],
+        landing: Landing,
+        plan: Plan,
+        task: Task,
+    ) -> Iterator[tuple[int, Opened | None]]:
+        """Land what is plain; what is left: tombstones, and whatever is wrong; opened, where that
+        could be done."""
+        topic = self._dataset.collected_topic
+        opened, left = self._sealer.open_all(topic, page.keys, page.values)
+        for schema_id, (numbers, bodies) in opened.items():
+            keys = [page.keys[number] for number in numbers]
+            try:
+                rest, gone = plan.land(schema_id, keys, bodies, task, held, outputs, landing.moved)
+            except RegistryError:  # said of each record
+                rest, gone = range(len(keys)), 0
+            landing.progress.tombstones += gone
+            for one in rest:
+                yield numbers[one], Opened(schema_id, bodies[one])
+        for number in left:
+            yield number, None
+
+    def _one(
         self,
         key: bytes,
         values: dict[str, bytes],
-        mine: Shares,
+        held: dict[bytes, Shares],
+        outputs: list[Output],
+        landing: Landing,
+        plan: Plan,
         task: Task,
-        outputs: dict[str, list[tuple[bytes, bytes | None]]],
-        progress: Progress,
     ) -> None:
-        """A record's values, and tombstones where it is no longer."""
-        plan = task.plan
-        for share, value in values.items():
-            if task.again or share not in mine:
-                outputs[share].append((plan.key(share, key), value))
-                progress.written += 1
-        for share in mine - values.keys():
-            # A share that is no longer in the plan is closed: its topic is gone.
-            if share in plan.shares:
-                outputs[share].append((plan.key(share, key), None))
-                progress.tombstones += 1
+        """Land one record, whose values these are, by share."""
+        before = held.get(key, NOBODY)
+        change = task.change(((share, place) for place, share in enumerate(values)), before)
+        found = list(values.values())
+        results: list[tuple[int, bytes | None]] = [
+            *((number, found[place]) for number, place in change.writes),
+            *((number, None) for number in change.gone),
+        ]
+        for number, value in results:
+            outputs[number][0].append(plan.key(plan.order[number], key))
+            outputs[number][1].append(value)
+        landing.progress.tombstones += len(change.gone)
+        if change.after != before:
+            landing.moved[key] = change.after
 
-    def _values(self, record: Stored, task: Task, landing: Landing) -> dict[str, bytes]:
+    def _values(
+        self, record: Stored, opened: Opened | None, plan: Plan, task: Task, landing: Landing
+    ) -> dict[str, bytes]:
         """The record's framed value by share; nothing for a tombstone or a bad record."""
         if record.value is None:
             return {}
-        plan = task.plan
         try:
-            opened = self._sealer.open(self._dataset.collected_topic, record.key, record.value)
+            if opened is None:
+                opened = self._sealer.open(self._dataset.collected_topic, record.key, record.value)
             values, failures = plan.project(opened.schema_id, opened.body, task.year)
         except SealError as error:
             self._set_aside(record, "cannot_be_opened", error.mend, landing)
@@ -131,3 +144,27 @@ class Lander:
         landing.batch.appends.append(self._quarantine.append(entry, key))
         landing.progress.quarantined += 1
         landing.progress.reasons[reason] += 1
+
+
+def _last(page: Page) -> Page:
+    """Of each key the last record."""
+    last = dict(zip(page.keys, range(len(page.keys)), strict=True))
+    if len(last) == len(page.keys):
+        return page
+    return taken(page, sorted(last.values()))
+
+
+def taken(page: Page, numbers: Sequence[int]) -> Page:
+    """Those records of a page."""
+    return Page(
+        [page.offsets[number] for number in numbers],
+        [page.keys[number] for number in numbers],
+        [page.values[number] for number in numbers],
+    )
+
+
+def _sorted(
+    topic: str, partition: int, keys: Sequence[bytes], values: Sequence[bytes | None]
+) -> Run:
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return Run(topic, partition, [keys[n] for n in order], [values[n] for n in order])

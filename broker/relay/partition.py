@@ -7,18 +7,20 @@ both stand at the same offset. A step is one batch of each, so neither waits for
 other. While a yearly pass judges old records anew, the common pass waits.
 """
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.errors import LogError
-from broker.log.interface import Log, PositionWrite, Stored
+from broker.log.interface import Log, Page, PositionWrite
 from broker.log.topics import relay_position, share_positions
 from broker.model import Dataset
-from broker.relay.landing import Lander, Task
-from broker.relay.membership import NOBODY, Membership
+from broker.relay.landing import Lander, taken
+from broker.relay.membership import NOBODY, Membership, Room
 from broker.relay.plan import Plan
 from broker.relay.position import Common, Pass, ordered_year, pass_position
 from broker.relay.progress import Progress
+from broker.relay.task import Task
 from broker.seal import Sealer
 from broker.sharing.share import JOINED, Share
 
@@ -36,6 +38,7 @@ class Tools:
     plan: Callable[[Dataset, Sequence[Share]], Plan]
     told: Callable[[Dataset, Progress], None]
     batch_size: int
+    room: Room
 
 
 class Partition:
@@ -53,6 +56,8 @@ class Partition:
         self._passing: Pass | None = None
         self._places: dict[str, bytes | None] = {}
         self._last: tuple[int, dict[bytes, int]] | None = None
+        self._membership = Membership(tools.log, dataset.id, partition, tools.room)
+        self._lander = Lander(dataset, partition, tools.sealer, self._membership)
 
     def step(self, shares: Sequence[Share]) -> Progress:
         """At most one batch of the common pass and one of the shares that are opening.
@@ -75,6 +80,10 @@ class Partition:
             self._last = None
         return total
 
+    def forget(self) -> None:
+        """Give back what is kept in memory."""
+        self._membership.forget()
+
     def _look(self) -> None:
         """Take over what is committed, where it is not our own last commit."""
         committed = self._log.position(self._name)
@@ -89,8 +98,7 @@ class Partition:
         passing = self._log.position(self._pass_name)
         self._passing = Pass.unpack(passing) if passing else None
         self._places, self._last = {}, None
-        self._membership = Membership(self._log, self._dataset.id, self._partition)
-        self._lander = Lander(self._dataset, self._partition, self._tools.sealer, self._membership)
+        self._membership.begin()
 
     def _check_reachable(self) -> None:
         """A position beyond the end is of another log: what is written up to it would be
@@ -115,13 +123,13 @@ class Partition:
     def _follow(self, joined: Sequence[Share], late: Sequence[Share], total: Progress) -> None:
         """One batch of the common pass."""
         end = self._log.end(self._dataset.collected_topic, self._partition)
-        records = self._read(self._common.offset, end)
-        if not records:
+        page = self._read(self._common.offset, end)
+        if not page.keys:
             return
         plan = self._tools.plan(self._dataset, joined)
         others = frozenset(share.id for share in late)
-        task = Task(plan, None, others, self._common.year)
-        self._land(records, task, records[-1].offset + 1, [], total)
+        task = plan.task(None, others, self._common.year)
+        self._land(page, plan, task, page.offsets[-1] + 1, [], total)
 
     def _catch_up(self, late: Sequence[Share], alone: bool, total: Progress) -> None:
         """One batch for the shares that are furthest behind.
@@ -137,18 +145,18 @@ class Partition:
             end = max(end, self._log.end(self._dataset.collected_topic, self._partition))
         limit = min([*ahead, end])
         last = self._last_versions(start, end)
-        records = self._read(start, limit)
-        reached = records[-1].offset + 1 if records else limit
+        page = self._read(start, limit)
+        reached = page.offsets[-1] + 1 if page.keys else limit
         value = JOINED if reached >= end else reached.to_bytes(8, "big")
         moves = [
             PositionWrite(self._place_name(share.id), self._places[share.id], value)
             for share in group
         ]
-        newest = [one for one in records if last.get(one.key, one.offset) <= one.offset]
+        newest = _newest(page, last)
         plan = self._tools.plan(self._dataset, group)
         mine = frozenset(share.id for share in group)
-        task = Task(plan, mine, NOBODY, self._common.year)
-        self._land(newest, task, max(reached, self._common.offset), moves, total)
+        task = plan.task(mine, NOBODY, self._common.year)
+        self._land(newest, plan, task, max(reached, self._common.offset), moves, total)
         self._places.update(dict.fromkeys(mine, value))
 
     def _new_year(self) -> bool:
@@ -167,21 +175,21 @@ class Partition:
                 place = self._places[share.id]
                 moves.append(PositionWrite(self._place_name(share.id), place, None))
         last = self._last_versions(passing.offset, passing.end)
-        records = self._read(passing.offset, passing.end)
-        reached = records[-1].offset + 1 if records else passing.end
+        page = self._read(passing.offset, passing.end)
+        reached = page.offsets[-1] + 1 if page.keys else passing.end
         after = Pass(passing.year, reached, passing.end) if reached < passing.end else None
         packed = before.pack() if before else None
         if (before, after) != (None, None):
             value = after.pack() if after else None
             moves.append(PositionWrite(self._pass_name, packed, value))
-        newest = [one for one in records if last.get(one.key, one.offset) <= one.offset]
+        newest = _newest(page, last)
         plan = self._tools.plan(self._dataset, joined)
         others = frozenset(share.id for share in late)
-        task = Task(plan, None, others, passing.year, again=False)
+        task = plan.task(None, others, passing.year, again=False)
         common = self._common
         if after is None:
             self._common = Common(common.offset, passing.year, common.turn)
-        self._land(newest, task, common.offset, moves, total)
+        self._land(newest, plan, task, common.offset, moves, total)
         self._passing, self._last = after, self._last if after else None
         for share in late:
             self._places[share.id] = None
@@ -203,32 +211,44 @@ class Partition:
         self._last = start, last
         return last
 
-    def _read(self, offset: int, end: int) -> Sequence[Stored]:
+    def _read(self, offset: int, end: int) -> Page:
         if offset >= end:
-            return ()
+            return Page((), (), ())
         limit = min(self._tools.batch_size, end - offset)
-        found = self._log.read(self._dataset.collected_topic, self._partition, offset, limit)
-        return [record for record in found if record.offset < end]
+        found = self._log.page(self._dataset.collected_topic, self._partition, offset, limit)
+        below = bisect_left(found.offsets, end)
+        return found if below == len(found.offsets) else taken(found, range(below))
 
     def _land(
         self,
-        records: Sequence[Stored],
+        page: Page,
+        plan: Plan,
         task: Task,
         offset: int,
         moves: list[PositionWrite],
         total: Progress,
     ) -> None:
         """Commit the batch of these records with the common offset and the other moves."""
-        landing = self._lander.land(records, task)
+        landing = self._lander.land(page, plan, task)
         common = Common(offset, self._common.year, self._common.turn + 1)
         value = common.pack()
         landing.batch.positions.extend([PositionWrite(self._name, self._committed, value), *moves])
         landing.batch.consumed[self._dataset.collected_topic, self._partition] = offset
         self._log.commit(landing.batch)
-        self._membership.committed(landing.interned)
+        self._membership.committed(landing.moved)
         self._common, self._committed = common, value
         total.add(landing.progress)
         self._tools.told(self._dataset, landing.progress)
+
+
+def _newest(page: Page, last: Mapping[bytes, int]) -> Page:
+    """Those records of which no later version was seen."""
+    found = [
+        number
+        for number, (offset, key) in enumerate(zip(page.offsets, page.keys, strict=True))
+        if last.get(key, offset) <= offset
+    ]
+    return page if len(found) == len(page.keys) else taken(page, found)
 
 
 def _offset(place: bytes | None) -> int:

@@ -16,6 +16,7 @@ from broker.log.interface import Log
 from broker.log.topics import share_positions
 from broker.model import Dataset
 from broker.registry import Registry
+from broker.relay.membership import Room
 from broker.relay.partition import Partition, Tools
 from broker.relay.plan import Plan
 from broker.relay.position import judged
@@ -56,7 +57,7 @@ class Relay:
         self._keyring = keyring
         self._registry = registry
         self._emit = emit
-        self._tools = Tools(log, sealer, year, self.plan, self._told, batch_size)
+        self._tools = Tools(log, sealer, year, self.plan, self._told, batch_size, Room())
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._plans: OrderedDict[tuple[str, frozenset[str]], Plan] = OrderedDict()
 
@@ -128,6 +129,9 @@ class Relay:
             else:
                 self._partitions[place] = worker
                 return done
+            finally:
+                if place not in self._partitions:
+                    worker.forget()
         return Progress()
 
     def _has_joined(self, share: Share, partition: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.bootstrap import Broker
-from broker.log.interface import Append
+from broker.log.interface import Run
 from broker.log.kafka.choose import transport
 from broker.model import Level
 from deploy.kafka.cluster import Cluster
@@ -61,9 +61,9 @@ def _copied(cluster: Cluster, name: str, broker: Broker) -> dict[str, float]:
             offset, end = 0, reader.stable_end(dataset.collected_topic, number)
             while offset < end:
                 page = reader.read(dataset.collected_topic, number, offset, size)
-                writer.land([Append(_COPY, number, one.key, one.value) for one in page.records])
+                writer.land([Run(_COPY, number, page.keys, page.values)])
                 offset = page.after
-                records += len(page.records)
+                records += len(page.keys)
         return records
 
     records, *copying = measured(copy)

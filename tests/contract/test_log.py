@@ -49,6 +49,9 @@ def test_records_come_back_in_order_with_growing_offsets(log: Log) -> None:
     assert first < second < third < log.end("a", 0)
     assert [r.offset for r in log.read("a", 0, second, 1)] == [second]
     assert log.keys("a", 0, second, 10) == [(second, b"k"), (third, b"l")]
+    page = log.page("a", 0, second, 10)
+    assert [list(one) for one in page] == [[second, third], [b"k", b"l"], [None, b"2"]]
+    assert len(log.page("a", 0, 0, 2).keys) == 2 and not log.page("a", 0, third + 1, 10).keys
     assert len(log.keys("a", 0, 0, 2)) == 2 and len(offsets(log, 1)) == 1
     assert not log.read("a", 0, third + 1, 10) and not log.read("a", 0, log.end("a", 0), 10)
     assert len(log.read("a", 0, 0, 1 << 30)) == 3, "as many as there are"
@@ -57,7 +60,7 @@ def test_records_come_back_in_order_with_growing_offsets(log: Log) -> None:
 def test_runs_and_many_entries_land_as_single_ones_do(log: Log) -> None:
     batch = Batch([Append("a", 0, b"k", b"1")], [TableWrite("t", 0, b"x", b"old")])
     batch.tables.append(TableWrite("t", 0, b"y", b"2"))
-    batch.runs += [Run("a", 0, [(b"l", b"2"), (b"k", None)]), Run("a", 1, [(b"m", b"3")])]
+    batch.runs += [Run("a", 0, [b"l", b"k"], [b"2", None]), Run("a", 1, [b"m"], [b"3"])]
     batch.entries += [Entries("t", 0, {b"x": b"new", b"z": b"3"}), Entries("t", 1, {b"x": b"1"})]
     log.commit(batch)
     assert [r[1:3] for r in log.read("a", 0, 0, 9)] == [(b"k", b"1"), (b"l", b"2"), (b"k", None)]
@@ -68,7 +71,7 @@ def test_runs_and_many_entries_land_as_single_ones_do(log: Log) -> None:
     assert log.entries("t", 0, [b"x", b"y"]) == {b"y": b"4"}
     assert log.entries("t", 1, [b"x"]) == {b"x": b"1"}
     with pytest.raises(UnknownTopic):
-        log.commit(Batch(runs=[Run("nowhere", 0, [(b"k", b"v")])]))
+        log.commit(Batch(runs=[Run("nowhere", 0, [b"k"], [b"v"])]))
 
 
 def test_a_moved_position_lands_nothing(log: Log) -> None:

@@ -18,7 +18,7 @@ from broker.model import Dataset, Item, Kind
 from broker.policy.effects import LADDERS
 from broker.policy.model import Effect
 from broker.projection.avro import Codec
-from broker.projection.program import VERSION, By, compile_program
+from broker.projection.program import VERSION, By, Shown, compile_program
 from broker.projection.reference import Projection
 from broker.pseudonym import Pseudonyms
 from tests.laws import records as r
@@ -195,8 +195,8 @@ class Both:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        templates = [(one, DOMAIN) for one in world.templates]
-        program = compile_program(world.writer, world.dataset, templates, world.row, r.DIVISIONS)
+        shown = [Shown(one, DOMAIN) for one in world.templates]
+        program = compile_program(world.writer, world.dataset, shown, world.row, r.DIVISIONS)
         assert program is not None
         self.kernel = kernel.Kernel(program, VERSION)
         self.judged: list[Sequence[bytes | None]] = []

@@ -32,10 +32,12 @@ def _batch(appends: list[Any], tables: list[Any], records: int, writes: int) -> 
     batch = Batch()
     batch.appends = [Append(*one) for one in appends[:records]]
     batch.tables = [TableWrite(*one) for one in tables[:writes]]
-    runs: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
+    runs: dict[tuple[str, int], tuple[list[bytes], list[bytes | None]]] = {}
     for topic, partition, key, value in appends[records:]:
-        runs.setdefault((topic, partition), []).append((key, value))
-    batch.runs = [Run(*place, found) for place, found in runs.items()]
+        one = runs.setdefault((topic, partition), ([], []))
+        one[0].append(key)
+        one[1].append(value)
+    batch.runs = [Run(*place, *found) for place, found in runs.items()]
     entries: dict[tuple[str, int], dict[bytes, bytes | None]] = {}
     for table, partition, key, value in tables[writes:]:
         entries.setdefault((table, partition), {})[key] = value
@@ -127,6 +129,8 @@ class LogMachine(RuleBasedStateMachine):
                 read = self.log.read(topic, partition, 0, 1000)
                 assert [(r.key, r.value) for r in read] == records
                 assert [r.offset for r in read] == list(range(len(records)))
+                page = self.log.page(topic, partition, 0, 1000)
+                assert list(zip(*page, strict=True)) == [r[:3] for r in read]
                 keys = [(offset, key) for offset, (key, _) in enumerate(records)]
                 assert self.log.keys(topic, partition, 0, 1000) == keys
                 assert self.log.end(topic, partition) == len(records)

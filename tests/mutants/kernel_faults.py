@@ -6,6 +6,7 @@ LAWS = "tests/laws/test_kernel_laws.py"
 SAME = f"{LAWS}::test_the_kernel_is_the_reference"
 REFUSED = f"{LAWS}::test_what_is_not_canonical_is_refused_as_by_the_reference"
 EVERY_BYTE = f"{LAWS}::test_cut_at_every_byte_and_every_byte_flipped"
+LANDED = "tests/laws/test_landing_laws.py::test_a_batch_lands_by_the_kernel_as_by_the_reference"
 PYX = "broker/projection/kernel.pyx"
 PROGRAM = "broker/projection/program.py"
 
@@ -51,5 +52,26 @@ KERNEL = (
         "            if at[0] & 0xC0 != 0x80:\n                return False\n            at += 1",
         "            at += 1",
         "what is no text is released as text",
+    ),
+    Fault(
+        LANDED,
+        PYX,
+        "if after is not before and after != before:",
+        "if after is not before and after > before:",
+        "who has left a share is still thought to be in it",
+    ),
+    Fault(
+        LANDED,
+        PYX,
+        "                for slot in ended:\n",
+        "                for slot in ended[:1]:\n",
+        "who leaves two shares at once stays in one of them",
+    ),
+    Fault(
+        LANDED,
+        PYX,
+        "_remember(chosen.changes, before, change)",
+        "_remember(chosen.changes, nobody, change)",
+        "what follows for one who is in a share is taken for one who is in none",
     ),
 )

@@ -41,7 +41,7 @@ _TURN = """        self._log.commit(batch)
 _TURN_APART = f"""        self._log.commit(Batch(positions=batch.positions))
         batch.positions = []
 {_TURN}"""
-_HEAD = """                (topic, partition, start + len(records)),
+_HEAD = """                (topic, partition, start + len(keys)),
             )
 """
 _HEAD_AND_COMMIT = f"""{_HEAD}            db.execute("COMMIT")
@@ -92,22 +92,22 @@ SOAK = (
     Fault(
         f"{AWAY}::test_the_share_that_held_it_gets_its_tombstone[moved]",
         "broker/relay/landing.py",
-        "        landing.batch.tables.extend(writes)\n",
+        "        landing.batch.entries.extend(self._membership.changes(landing.moved))\n",
         "",
         "which share holds a record is remembered in the relay's memory alone",
     ),
     Fault(
         f"{AWAY}::test_the_share_that_held_it_gets_its_tombstone[deleted]",
-        "broker/relay/landing.py",
-        "            if share in plan.shares:\n",
-        "            if share in plan.shares and values:\n",
+        "broker/relay/task.py",
+        "                if share in self._numbers\n",
+        "                if share in self._numbers and places\n",
         "who is deleted stays in the shares that had him",
     ),
     Fault(
         f"{AWAY}::test_also_where_the_share_was_in_the_middle_of_opening[moved]",
-        "broker/relay/landing.py",
-        "if self.mine is None else held & self.mine",
-        "if self.mine is None else NOBODY",
+        "broker/relay/task.py",
+        "if self._mine is None else held & self._mine",
+        "if self._mine is None else frozenset()",
         "a share that is opening keeps what was taken away since it began",
     ),
     Fault(

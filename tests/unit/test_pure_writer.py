@@ -40,7 +40,7 @@ def test_a_send_that_expires_alone_aborts_all(expiring: int, ends: str) -> None:
     """The others are taken, and the coordinator would commit."""
     writer = Writing.__new__(Writing)
     writer._producer = producer = Producer(expiring)
-    batch = [Run("a", number, [(b"k", b"v")]) for number in range(3)]
+    batch = [Run("a", number, [b"k"], [b"v"]) for number in range(3)]
     if ends == "abort":
         with pytest.raises(LogError, match="cannot be reached"):
             writer.land(batch)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from broker.errors import PositionMoved
 from broker.log.embedded import EmbeddedLog
-from broker.log.interface import Batch, PositionWrite, TableWrite
+from broker.log.interface import Batch, Entries, PositionWrite
 from broker.log.kafka.readers import Readers
 from broker.log.kafka.refusals import away
 
@@ -84,16 +84,22 @@ class Copies:
                         raise away()
                     time.sleep(_PAUSE)  # a transaction is open
                     continue
-                writes = [TableWrite(topic, partition, one.key, one.value) for one in page.records]
-                self._take(topic, partition, offset, page.after, writes)
+                values = dict(zip(page.keys, page.values, strict=True))
+                self._take(topic, partition, offset, page.after, values)
 
     def _take(
-        self, topic: str, partition: int, offset: int, after: int, writes: list[TableWrite]
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        after: int,
+        values: dict[bytes, bytes | None],
     ) -> None:
         name = _mark(topic, partition)
         move = PositionWrite(name, _packed(offset) if offset else None, _packed(after))
         with suppress(PositionMoved):  # another process has taken the same
-            self._local.commit(Batch(tables=writes, positions=[move]))
+            entries = [Entries(topic, partition, values)]
+            self._local.commit(Batch(entries=entries, positions=[move]))
 
     def _offset(self, topic: str, partition: int) -> int:
         return int.from_bytes(self._local.position(_mark(topic, partition)) or b"", "big")

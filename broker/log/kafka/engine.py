@@ -13,7 +13,7 @@ from pathlib import Path
 
 from broker.errors import LogError, UnknownTopic
 from broker.log.counts import REBALANCED, Counts
-from broker.log.interface import Batch, End, Run, Stored
+from broker.log.interface import Batch, End, Page, Run, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
 from broker.log.kafka.barrier import end_segments
@@ -189,7 +189,7 @@ class KafkaLog:
         found = batch.all_runs()
         for table, partition, values in batch.all_entries():
             topic = self._table(table, partition, make=True)
-            found.append(Run(topic, partition, list(values.items())))
+            found.append(Run(topic, partition, [*values], [*values.values()]))
         found += [_position(move.name, move.value) for move in batch.positions]
         # whoever waits follows the positions
         return found if batch.positions else [*found, _position(COMMITS, self._own.encode())]
@@ -212,7 +212,15 @@ class KafkaLog:
         self._must_be_there(topic, partition)
         with self._readers.one(topic, partition) as reader:
             self._await_own(reader, (topic, partition))
-            return reader.read(topic, partition, offset, limit).records
+            return reader.read(topic, partition, offset, limit, times=True).records()
+
+    def page(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+        """See `Log`."""
+        self._must_be_there(topic, partition)
+        with self._readers.one(topic, partition) as reader:
+            self._await_own(reader, (topic, partition))
+            found = reader.read(topic, partition, offset, limit)
+        return Page(found.offsets, found.keys, found.values)
 
     def _await_own(self, reader: Reader, place: Place) -> None:
         """A commit is acknowledged some milliseconds before it can be read: wait for our own."""
@@ -229,7 +237,8 @@ class KafkaLog:
         self, topic: str, partition: int, offset: int, limit: int
     ) -> Sequence[tuple[int, bytes]]:
         """See `Log`."""
-        return [(one.offset, one.key) for one in self.read(topic, partition, offset, limit)]
+        found = self.page(topic, partition, offset, limit)
+        return list(zip(found.offsets, found.keys, strict=True))
 
     def end(self, topic: str, partition: int) -> int:
         """See `Log`: behind it no transaction is over yet."""
@@ -333,4 +342,4 @@ class KafkaLog:
 
 def _position(name: str, value: bytes | None) -> Run:
     key = name.encode()
-    return Run(POSITIONS, partition_of(key, POSITION_PARTITIONS), [(key, value)])
+    return Run(POSITIONS, partition_of(key, POSITION_PARTITIONS), [key], [value])

@@ -21,7 +21,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from broker.log.interface import Run, Stored
+from broker.log.interface import Run
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
@@ -30,7 +30,7 @@ from broker.log.kafka.address import (
     Address,
 )
 from broker.log.kafka.refusals import away, fenced, other, unknown
-from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
+from broker.log.kafka.transport import Consumed, Fetched, Member, Place, Transport
 
 _NOBODY = "shuqiao.none"
 """A group that nobody joins: librdkafka wants a name."""
@@ -102,45 +102,30 @@ class Reading:
         self._followed: Consumer | None = None
         self._at: tuple[str, int, int] | None = None
 
-    def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+    def read(
+        self, topic: str, partition: int, offset: int, limit: int, times: bool = False
+    ) -> Fetched:
         """See `Reader`."""
         end = self.stable_end(topic, partition)
         if offset >= end or limit <= 0:
-            return Page((), offset)
+            return Fetched(offset)
         if self._at != (topic, partition, offset):
             self._committed.assign([TopicPartition(topic, partition, offset)])
         self._at = None
-        found: list[Stored] = []
+        found = Fetched(offset)
         until = time.monotonic() + ANSWER_SECONDS
-        after = offset
-        while len(found) < limit and after < end:
+        while len(found.offsets) < limit and found.after < end:
             first = self._committed.poll(until - time.monotonic())
             if first is None:
                 raise away()
-            more = min(limit - len(found) - 1, _AT_ONCE)
+            more = min(limit - len(found.offsets) - 1, _AT_ONCE)
             rest = self._committed.consume(more, 0) if not first.error() else ()
-            for message in (first, *rest):
-                after = self._took(message, topic, partition, after, found)
-        if after < end:
-            self._at = topic, partition, after
+            _take([first, *rest], topic, partition, found, times)
+        if found.after < end:
+            self._at = topic, partition, found.after
         else:
             self._committed.unassign()  # nothing to fetch ahead
-        return Page(found, after)
-
-    def _took(
-        self, message: Any, topic: str, partition: int, after: int, found: list[Stored]
-    ) -> int:
-        """Take a message; the offset behind it."""
-        error = message.error()
-        if message.topic() != topic or message.partition() != partition:
-            return after  # of what was read before
-        if error is None:
-            key, value = message.key() or b"", message.value()
-            found.append(Stored(message.offset(), key, value, message.timestamp()[1]))
-            return int(message.offset()) + 1
-        if error.code() == KafkaError._PARTITION_EOF:
-            return max(after, int(message.offset()))
-        refused(error)
+        return found
 
     def stable_end(self, topic: str, partition: int) -> int:
         """See `Reader`."""
@@ -184,6 +169,27 @@ class Reading:
         for consumer in (self._committed, self._everything, self._followed):
             if consumer is not None:
                 consumer.close()
+
+
+def _take(messages: list[Any], topic: str, partition: int, found: Fetched, times: bool) -> None:
+    """Take over what is of that partition: what was read before may still come."""
+    errors = [error for one in messages if (error := one.error()) is not None]
+    if errors or any(one.partition() != partition or one.topic() != topic for one in messages):
+        messages = [one for one in messages if (one.topic(), one.partition()) == (topic, partition)]
+        for one in messages:
+            if (error := one.error()) is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    refused(error)
+                found.after = max(found.after, one.offset())
+        messages = [one for one in messages if one.error() is None]
+    if not messages:
+        return
+    found.offsets += [one.offset() for one in messages]
+    found.keys += [one.key() or b"" for one in messages]
+    found.values += [one.value() for one in messages]
+    if times:
+        found.times += [one.timestamp()[1] for one in messages]
+    found.after = max(found.after, found.offsets[-1] + 1)
 
 
 class Membered(Member):
@@ -312,9 +318,9 @@ class Writing:
             raise
 
     def _send(self, run: Run, now: int) -> None:
-        topic, partition, records = run
+        topic, partition, keys, values = run
         produce = self._producer.produce
-        for key, value in records:
+        for key, value in zip(keys, values, strict=True):
             try:
                 produce(topic, value, key, partition, timestamp=now)
             except BufferError:

@@ -33,7 +33,7 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from broker.log.interface import Run, Stored
+from broker.log.interface import Run
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
@@ -43,7 +43,7 @@ from broker.log.kafka.address import (
 )
 from broker.log.kafka.admin import making_none
 from broker.log.kafka.refusals import away, fenced, other, unknown
-from broker.log.kafka.transport import Consumed, Member, Page, Place, Transport
+from broker.log.kafka.transport import Consumed, Fetched, Member, Place, Transport
 
 _POLL_MS = 100
 _FETCH_MS = 5
@@ -91,30 +91,33 @@ class Reading:
         self._followed: KafkaConsumer | None = None
         self._at: tuple[str, int, int] | None = None
 
-    def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+    def read(
+        self, topic: str, partition: int, offset: int, limit: int, times: bool = False
+    ) -> Fetched:
         """See `Reader`."""
         end = self.stable_end(topic, partition)
         if offset >= end or limit <= 0:
-            return Page((), offset)
+            return Fetched(offset)
         place = TopicPartition(topic, partition)
-        found: list[Stored] = []
+        found = Fetched(offset)
         until = time.monotonic() + ANSWER_SECONDS
         with ours():
             if self._at != (topic, partition, offset):
                 self._committed.assign([place])
                 self._committed.seek(place, offset)
-            self._at, after = None, offset
-            while len(found) < limit and after < end:
-                page = self._committed.poll(_FETCH_MS, max_records=limit - len(found))
-                found += (
-                    Stored(one.offset, one.key or b"", one.value, one.timestamp)
-                    for one in page.get(place, ())
-                )
-                after = self._committed.position(place)
+            self._at = None
+            while len(found.offsets) < limit and found.after < end:
+                most = limit - len(found.offsets)
+                page = self._committed.poll(_FETCH_MS, max_records=most).get(place, ())
+                found.offsets += [one.offset for one in page]
+                found.keys += [one.key or b"" for one in page]
+                found.values += [one.value for one in page]
+                found.times += [one.timestamp for one in page]
+                found.after = self._committed.position(place)
                 if time.monotonic() > until:
                     raise away()
-        self._at = topic, partition, after
-        return Page(found, after)
+        self._at = topic, partition, found.after
+        return found
 
     def stable_end(self, topic: str, partition: int) -> int:
         """See `Reader`."""
@@ -250,8 +253,8 @@ class Writing:
                     self._producer.send(
                         topic, value, key=key, partition=partition, timestamp_ms=now
                     )
-                    for topic, partition, records in runs
-                    for key, value in records
+                    for topic, partition, keys, values in runs
+                    for key, value in zip(keys, values, strict=True)
                 ]
                 self._producer.flush(ANSWER_SECONDS)
                 for one in sent:

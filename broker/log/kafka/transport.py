@@ -8,7 +8,7 @@ of no more use.
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from broker.errors import LogError
@@ -22,18 +22,28 @@ class Fenced(LogError):
     """Another writer of that name has begun, or the group has given the work to another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Records, and the offset to go on from: behind markers and what was aborted."""
+@dataclass(slots=True)
+class Fetched:
+    """Records, column by column, and the offset to go on from: behind markers and what was
+    aborted. `times` are ms since 1970 UTC, where they were asked for."""
 
-    records: Sequence[Stored]
     after: int
+    offsets: list[int] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    values: list[bytes | None] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+
+    def records(self) -> Sequence[Stored]:
+        """One by one, with their times."""
+        return list(map(Stored, self.offsets, self.keys, self.values, self.times))
 
 
 class Reader(Protocol):
     """Reads by offset; one thread at a time."""
 
-    def read(self, topic: str, partition: int, offset: int, limit: int) -> Page:
+    def read(
+        self, topic: str, partition: int, offset: int, limit: int, times: bool = False
+    ) -> Fetched:
         """At most `limit` committed records from `offset` on; fewer only at the stable end."""
 
     def stable_end(self, topic: str, partition: int) -> int:
