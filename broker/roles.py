@@ -5,6 +5,7 @@ another down with it, and never ends in silence. Where the files they work on ar
 there, all end. Stopping is asked for, and waits for the step under way.
 """
 
+import gc
 import signal
 import threading
 import time
@@ -20,6 +21,9 @@ _LONGEST_PAUSE = 30.0
 
 _LOOK = 0.5
 """Seconds between two looks at whether what the roles work on is still there."""
+
+_ALLOCATIONS = 50_000
+"""Objects made and not yet gone before the youngest are looked at; a batch makes 10,000."""
 
 _LAST_STEP = 1.0
 """Seconds that the steps under way have where it is not: nothing of them counts any more."""
@@ -53,6 +57,7 @@ def run_roles(
     `confirm` raises where what they work on is no longer there; then they end, and that is
     raised.
     """
+    collect_seldom()
     threads = [
         threading.Thread(target=_keep, args=(role, stop, emit, tell), name=role.name, daemon=True)
         for role in roles
@@ -71,6 +76,14 @@ def run_roles(
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         raise
+
+
+def collect_seldom() -> None:
+    """Let Python's collector of cycles look seldom, and never at what stands by now: of a batch
+    everything goes by itself, and to look at it cost a tenth of the relay's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
 def stop_on_signals() -> threading.Event:

@@ -255,12 +255,13 @@ cdef class Kernel:
         try:
             if self._walk(body, spans) != FOUND:
                 return None
-            chosen = self._choose(spans, choices)
+            division = self._place_of(spans)
+            chosen = self._choose(spans, division, choices, &out)
             found = []
             for template in chosen.templates:
                 if not 0 <= template < self._templates:
                     raise ValueError("there is no such template")
-                found.append(self._emit(template, spans, &out))
+                found.append(self._emit(template, spans, division, &out))
             return chosen, found
         finally:
             free(out.data)
@@ -297,12 +298,13 @@ cdef class Kernel:
                 if self._walk(bodies[n], spans) != FOUND:
                     left.append(n)
                     continue
+                division = self._place_of(spans)
                 try:
-                    chosen = self._choose(spans, choices)
+                    chosen = self._choose(spans, division, choices, &out)
                 except RoutingError:
                     left.append(n)
                     continue
-                values = self._values(chosen.templates, spans, &out)
+                values = self._values(chosen.templates, spans, division, &out)
                 if values is None:
                     left.append(n)
                     continue
@@ -310,15 +312,15 @@ cdef class Kernel:
                 before = held.get(key, nobody)
                 change = chosen.changes.get(before)
                 if change is None:
-                    change = chosen.change(before)
+                    change = tuple(chosen.change(before))
                     _remember(chosen.changes, before, change)
-                writes, ended, after = change
-                for slot, place in writes:
-                    share_keys, share_values = outputs[slot]
+                writes, ended, after = <tuple>change
+                for slot, place in <tuple>writes:
+                    share_keys, share_values = <tuple>outputs[slot]
                     (<list>share_keys).append((<Keyed>hashes[slot]).of(key))
                     (<list>share_values).append(values[place])
-                for slot in ended:
-                    share_keys, share_values = outputs[slot]
+                for slot in <tuple>ended:
+                    share_keys, share_values = <tuple>outputs[slot]
                     (<list>share_keys).append((<Keyed>hashes[slot]).of(key))
                     (<list>share_values).append(None)
                     gone += 1
@@ -329,46 +331,54 @@ cdef class Kernel:
             free(out.data)
             free(spans)
 
-    cdef list _values(self, templates, Span *spans, Out *out):
+    cdef list _values(self, templates, Span *spans, object division, Out *out):
         """What these templates make of the record; None where one of them cannot show it."""
         cdef list found = []
         cdef int template
         for template in templates:
             if not 0 <= template < self._templates:
                 raise ValueError("there is no such template")
-            value = self._emit(template, spans, out)
+            value = self._emit(template, spans, division, out)
             if value is None:
                 return None
             found.append(value)
         return found
 
-    cdef _choose(self, Span *spans, Choices choices):
-        cdef Out key
+    cdef object _place_of(self, Span *spans):
+        """The record's division as it stands there; None where it has none."""
+        if self._scope < 0 or spans[self._scope].null:
+            return None
+        return spans[self._scope].text[: spans[self._scope].length]
+
+    cdef _choose(self, Span *spans, object division, Choices choices, Out *key):
         cdef int n
-        cdef object division = None
-        if self._scope >= 0 and not spans[self._scope].null:
-            division = spans[self._scope].text[: spans[self._scope].length]
         reached = choices.reached.get(division)
         if reached is None:
             reached = choices.reach(None if division is None else division.decode())
             _remember(choices.reached, division, reached)
-        key.data, key.size, key.room = NULL, 0, 0
-        try:
-            for n in range(self._row_count):
-                _judged_by(&self._row[n], &spans[self._row[n].field], &key)
-            told = PyBytes_FromStringAndSize(<char *>key.data, key.size)
-        finally:
-            free(key.data)
+        key.size = 0
+        for n in range(self._row_count):
+            _judged_by(&self._row[n], &spans[self._row[n].field], key)
+        told = PyBytes_FromStringAndSize(<char *>key.data, key.size)
         verdict = choices.verdicts.get(told)
         if verdict is None:
             verdict = choices.judge([
                 None if spans[self._row[n].field].null else _raw(&spans[self._row[n].field])
                 for n in range(self._row_count)
             ])
+            if len(choices.known) >= ROUTES:
+                choices.forget()
+            # the number of a verdict, quicker found than the verdict itself, is given once
+            judged = verdict
+            verdict = choices.known.get(judged)
+            if verdict is None:
+                verdict = choices.known[judged] = (choices.given, judged)
+                choices.given += 1
             _remember(choices.verdicts, told, verdict)
-        chosen = reached.get(verdict)
+        number, judged = <tuple>verdict
+        chosen = (<dict>reached).get(number)
         if chosen is None:
-            chosen = reached[verdict] = choices.choose(reached, verdict)
+            chosen = reached[number] = choices.choose(reached, judged)
         return chosen
 
     cdef Span *_spans(self) except NULL:
@@ -393,7 +403,7 @@ cdef class Kernel:
 
     # ---- the emission
 
-    cdef _emit(self, int template, Span *spans, Out *out):
+    cdef _emit(self, int template, Span *spans, object division, Out *out):
         cdef int at
         cdef Step *step
         cdef Span *span
@@ -420,14 +430,14 @@ cdef class Kernel:
             if step.source < 0 or span.null:
                 _byte(out, 0)
                 continue
-            done = self._apply(step, span, out)
-            if done == 0 and not self._ask(step, span, spans, out):
+            done = self._apply(step, span, division, out)
+            if done == 0 and not self._ask(step, span, division, out):
                 return None
         if run != run_end:
             _put(out, run, run_end - run)
         return PyBytes_FromStringAndSize(<char *>out.data, out.size)
 
-    cdef int _apply(self, Step *step, Span *span, Out *out) except -1:
+    cdef int _apply(self, Step *step, Span *span, object division, Out *out) except -1:
         """1 where the field is written, 0 where the reference is to be asked."""
         if step.op == KEEP:
             _byte(out, 2)
@@ -442,20 +452,16 @@ cdef class Kernel:
         if step.op == BAND:
             return self._band(step, span, out)
         if step.op == DIVISION:
-            return self._division(step, span, out)
+            return self._division(step, span, division, out)
+        if step.op == ADDRESS:
+            return self._address(step, span, division, out)
         if step.op >= DAY and step.op <= DECADE:
             return _moment(self._fields[step.source].type, step.op, span.number, out)
-        return 0  # an address, which needs the record's division, and all else
+        return 0
 
-    cdef bint _ask(self, Step *step, Span *span, Span *spans, Out *out) except -1:
+    cdef bint _ask(self, Step *step, Span *span, object division, Out *out) except -1:
         """What the kernel has no answer to itself; whether it can be shown at all."""
         cdef bytes shown
-        cdef object division = None
-        if self._scope >= 0 and not spans[self._scope].null:
-            division = spans[self._scope].text[: spans[self._scope].length]
-        if step.op == ADDRESS:
-            self._address(step, span, division, out)
-            return True
         try:
             code = None if division is None else division.decode()
             shown = self._others[step.other](_raw(span), code)
@@ -537,8 +543,8 @@ cdef class Kernel:
         _text(out, word)
         return 1
 
-    cdef int _division(self, Step *step, Span *span, Out *out) except -1:
-        cdef bytes code = span.text[: span.length]
+    cdef int _division(self, Step *step, Span *span, object own, Out *out) except -1:
+        cdef bytes code = own if step.source == self._scope else span.text[: span.length]
         digits = self._known_digits.get(code)
         if digits is None:
             digits = self._digits(code.decode())
@@ -587,13 +593,21 @@ cdef class Choices:
 
     cdef readonly dict reached
     cdef readonly dict verdicts
+    cdef readonly dict known
+    cdef int64_t given
     cdef readonly object reach
     cdef readonly object judge
     cdef readonly object choose
 
     def __init__(self, reach, judge, choose):
-        self.reached, self.verdicts = {}, {}
+        self.reached, self.verdicts, self.known, self.given = {}, {}, {}, 0
         self.reach, self.judge, self.choose = reach, judge, choose
+
+    cdef forget(self):
+        """Begin anew; what is in use goes on being used."""
+        self.reached.clear()
+        self.verdicts.clear()
+        self.known.clear()
 
 
 cdef _raw(Span *span):
@@ -865,7 +879,7 @@ cdef void _civil(int64_t day, int64_t *year, int64_t *month) noexcept:
 
 # ---- writing
 
-cdef int _room(Out *out, Py_ssize_t more) except -1:
+cdef inline int _room(Out *out, Py_ssize_t more) except -1:
     cdef Py_ssize_t wanted = out.size + more
     cdef uint8_t *data
     if wanted > out.room:
@@ -877,7 +891,7 @@ cdef int _room(Out *out, Py_ssize_t more) except -1:
     return 0
 
 
-cdef int _put(Out *out, const uint8_t *data, Py_ssize_t size) except -1:
+cdef inline int _put(Out *out, const uint8_t *data, Py_ssize_t size) except -1:
     _room(out, size)
     if size > 0:
         memcpy(out.data + out.size, data, size)
@@ -885,14 +899,14 @@ cdef int _put(Out *out, const uint8_t *data, Py_ssize_t size) except -1:
     return 0
 
 
-cdef int _byte(Out *out, uint8_t one) except -1:
+cdef inline int _byte(Out *out, uint8_t one) except -1:
     _room(out, 1)
     out.data[out.size] = one
     out.size += 1
     return 0
 
 
-cdef int _number(Out *out, int64_t number) except -1:
+cdef inline int _number(Out *out, int64_t number) except -1:
     cdef uint64_t left = (<uint64_t>number << 1) ^ <uint64_t>(number >> 63)
     while left > 0x7F:
         _byte(out, <uint8_t>(left & 0x7F) | 0x80)

@@ -65,6 +65,8 @@ def test_runs_and_many_entries_land_as_single_ones_do(log: Log) -> None:
     log.commit(batch)
     assert [r[1:3] for r in log.read("a", 0, 0, 9)] == [(b"k", b"1"), (b"l", b"2"), (b"k", None)]
     assert [r[1:3] for r in log.read("a", 1, 0, 9)] == [(b"m", b"3")]
+    times = {r.timestamp for number in (0, 1) for r in log.read("a", number, 0, 9)}
+    assert len(times) == 1 and abs(times.pop() / 1000 - time.time()) < 60
     found = log.entries("t", 0, [b"x", b"y", b"z"])
     assert found == {b"x": b"new", b"y": b"2", b"z": b"3"}
     log.commit(Batch(entries=[Entries("t", 0, {b"x": None, b"y": b"4"})]))
