@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     stalled_seconds: int = Field(
         900, ge=120, description="how long a source may be silent before it is called stalled"
     )
-    relay_batch: int = Field(5_000, ge=1, le=100_000, description="records a batch of the relay")
+    relay_batch: int = Field(
+        10_000, ge=1, le=100_000, description="records that a batch of the relay has at most"
+    )
 
     kafka_servers: str = Field(
         "", description="`host:port,…` of an Apache Kafka that is the log; none: one machine"

@@ -16,13 +16,15 @@ from pathlib import Path
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
-from broker.log.interface import DAMAGED, Batch, End, Entries, Page, Run, Stored
+from broker.log.interface import DAMAGED, PAGE_BYTES, Batch, End, Entries, Page, Run, Stored
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
 from broker.log.watch import Watch
 from broker.sqlite_options import LOG, not_given
 
 _KEYS_A_QUERY = 500
+_FEW, _MANY = 10, 1_000
+"""Rows fetched before their size is looked at."""
 _WIPE_PATIENCE = 0.2
 """Seconds to wait for readers before a wipe is put off."""
 _LAST = "\U0010ffff"
@@ -244,11 +246,18 @@ class EmbeddedLog:
         """See `Log`."""
         with self._lock, self._translated():
             topic_id = self._topic(self._db, topic, partition)
-            rows = self._db.execute(
+            found = self._db.execute(
                 "SELECT offset, key, value FROM record"
                 " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
                 (topic_id, partition, offset, limit),
-            ).fetchall()
+            )
+            rows, size, more = list[tuple[int, bytes, bytes | None]](), 0, _FEW
+            while size < PAGE_BYTES and (some := found.fetchmany(more)):
+                rows += some
+                size += sum(len(value) for _, _, value in some if value)
+                fitting = (PAGE_BYTES - size) * len(rows) // (size + 1)
+                more = max(_FEW, min(fitting, _MANY))
+            found.close()
         return Page(*zip(*rows, strict=True)) if rows else Page((), (), ())
 
     def keys(

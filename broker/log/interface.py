@@ -79,6 +79,9 @@ class End(NamedTuple):
     growing: bool
 
 
+PAGE_BYTES = 32_000_000
+"""Bytes of values after which a page ends."""
+
 LARGEST = 14_000_000
 """Bytes that the value of a record has at most, with every engine."""
 
@@ -187,7 +190,8 @@ class Log(Protocol):
         """At most `limit` records with offset ≥ `offset`, in order; empty at the end."""
 
     def page(self, topic: str, partition: int, offset: int, limit: int) -> Page:
-        """As `read`, without an object for each record."""
+        """As `read`, without an object for each record; it ends before `limit` where there would
+        be more than about `PAGE_BYTES`, never before the first record."""
 
     def keys(
         self, topic: str, partition: int, offset: int, limit: int

@@ -7,8 +7,10 @@ both stand at the same offset. A step is one batch of each, so neither waits for
 other. While a yearly pass judges old records anew, the common pass waits.
 """
 
+import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from broker.errors import LogError
@@ -17,14 +19,22 @@ from broker.log.topics import relay_position, share_positions
 from broker.model import Dataset
 from broker.relay.landing import Lander, taken
 from broker.relay.membership import NOBODY, Membership, Room
+from broker.relay.pace import Pace
 from broker.relay.plan import Plan
 from broker.relay.position import Common, Pass, ordered_year, pass_position
 from broker.relay.progress import Progress
 from broker.relay.task import Task
+from broker.relay.versions import LastVersions
 from broker.seal import Sealer
 from broker.sharing.share import JOINED, Share
 
-_KEYS_A_READ = 50_000
+_BATCH = 1.0
+"""Seconds that a batch may take."""
+
+_BESIDE = 0.05
+"""The same for one of a share that is opening while others wait for what changes."""
+
+_FIRST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,16 @@ class Partition:
         self._common = Common(0, 0, 0)
         self._passing: Pass | None = None
         self._places: dict[str, bytes | None] = {}
-        self._last: tuple[int, dict[bytes, int]] | None = None
+        self._last: LastVersions | None = None
+        self._pace = Pace(tools.batch_size, _BATCH)
+        self._beside = Pace(tools.batch_size, _BESIDE, _FIRST)
         self._membership = Membership(tools.log, dataset.id, partition, tools.room)
         self._lander = Lander(dataset, partition, tools.sealer, self._membership)
 
     def step(self, shares: Sequence[Share]) -> Progress:
         """At most one batch of the common pass and one of the shares that are opening.
 
-        No commit (`Progress.commits` is 0) means that everything is up to date.
+        Where nothing was done (`Progress.worked`), everything is up to date.
         """
         self._look()
         total = Progress()
@@ -123,16 +135,18 @@ class Partition:
     def _follow(self, joined: Sequence[Share], late: Sequence[Share], total: Progress) -> None:
         """One batch of the common pass."""
         end = self._log.end(self._dataset.collected_topic, self._partition)
-        page = self._read(self._common.offset, end)
+        page = self._read(self._common.offset, end, self._pace)
         if not page.keys:
             return
         plan = self._tools.plan(self._dataset, joined)
         others = frozenset(share.id for share in late)
         task = plan.task(None, others, self._common.year)
-        self._land(page, plan, task, page.offsets[-1] + 1, [], total)
+        with self._timed(self._pace, page):
+            self._land(page, plan, task, page.offsets[-1] + 1, [], total)
 
     def _catch_up(self, late: Sequence[Share], alone: bool, total: Progress) -> None:
-        """One batch for the shares that are furthest behind.
+        """One batch for the shares that are furthest behind; or a look at which records are of
+        interest to them.
 
         Where no share has joined yet there is no common pass to wait for: then this is it.
         """
@@ -144,19 +158,25 @@ class Partition:
         if alone:
             end = max(end, self._log.end(self._dataset.collected_topic, self._partition))
         limit = min([*ahead, end])
+        pace = self._pace if alone else self._beside
         last = self._last_versions(start, end)
-        page = self._read(start, limit)
+        while not last.look():
+            if not alone:
+                total.more = True
+                return
+        page = self._read(start, limit, pace)
         reached = page.offsets[-1] + 1 if page.keys else limit
         value = JOINED if reached >= end else reached.to_bytes(8, "big")
         moves = [
             PositionWrite(self._place_name(share.id), self._places[share.id], value)
             for share in group
         ]
-        newest = _newest(page, last)
         plan = self._tools.plan(self._dataset, group)
         mine = frozenset(share.id for share in group)
         task = plan.task(mine, NOBODY, self._common.year)
-        self._land(newest, plan, task, max(reached, self._common.offset), moves, total)
+        with self._timed(pace, page):
+            newest = _newest(page, last)
+            self._land(newest, plan, task, max(reached, self._common.offset), moves, total)
         self._places.update(dict.fromkeys(mine, value))
 
     def _new_year(self) -> bool:
@@ -175,7 +195,9 @@ class Partition:
                 place = self._places[share.id]
                 moves.append(PositionWrite(self._place_name(share.id), place, None))
         last = self._last_versions(passing.offset, passing.end)
-        page = self._read(passing.offset, passing.end)
+        while not last.look():
+            pass  # the common pass waits
+        page = self._read(passing.offset, passing.end, self._pace)
         reached = page.offsets[-1] + 1 if page.keys else passing.end
         after = Pass(passing.year, reached, passing.end) if reached < passing.end else None
         packed = before.pack() if before else None
@@ -194,30 +216,27 @@ class Partition:
         for share in late:
             self._places[share.id] = None
 
-    def _last_versions(self, start: int, end: int) -> dict[bytes, int]:
-        """Where each key's last version stands, as seen when the pass began: an earlier one
-        is in no share that opens now."""
-        if self._last is not None and self._last[0] <= start:
-            return self._last[1]
-        last: dict[bytes, int] = {}
-        offset = start
-        while offset < end:
-            limit = min(_KEYS_A_READ, end - offset)
-            page = self._log.keys(self._dataset.collected_topic, self._partition, offset, limit)
-            if not page:
-                break
-            last.update((key, found) for found, key in page if found < end)
-            offset = page[-1][0] + 1
-        self._last = start, last
-        return last
+    def _last_versions(self, start: int, end: int) -> LastVersions:
+        """Which records have a later version, as seen when the pass began: an earlier one is in
+        no share that opens now."""
+        if self._last is None or self._last.start > start:
+            topic = self._dataset.collected_topic
+            self._last = LastVersions(self._log, topic, self._partition, start, end)
+        return self._last
 
-    def _read(self, offset: int, end: int) -> Page:
+    def _read(self, offset: int, end: int, pace: Pace) -> Page:
         if offset >= end:
             return Page((), (), ())
-        limit = min(self._tools.batch_size, end - offset)
+        limit = min(pace.limit, end - offset)
         found = self._log.page(self._dataset.collected_topic, self._partition, offset, limit)
         below = bisect_left(found.offsets, end)
         return found if below == len(found.offsets) else taken(found, range(below))
+
+    @contextmanager
+    def _timed(self, pace: Pace, page: Page) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        pace.took(len(page.keys), time.monotonic() - started)
 
     def _land(
         self,
@@ -241,13 +260,9 @@ class Partition:
         self._tools.told(self._dataset, landing.progress)
 
 
-def _newest(page: Page, last: Mapping[bytes, int]) -> Page:
+def _newest(page: Page, last: LastVersions) -> Page:
     """Those records of which no later version was seen."""
-    found = [
-        number
-        for number, (offset, key) in enumerate(zip(page.offsets, page.keys, strict=True))
-        if last.get(key, offset) <= offset
-    ]
+    found = last.newest(page)
     return page if len(found) == len(page.keys) else taken(page, found)
 
 

@@ -91,7 +91,7 @@ class RelayRole:
             if stop.is_set():
                 return worked
             done = self._relay.step(dataset, partition, lambda: self._shares(dataset.id))
-            if done.commits:
+            if done.worked:
                 worked = True
             else:
                 upto.done(dataset.collected_topic, partition)

@@ -50,7 +50,7 @@ class Relay:
         registry: Registry,
         year: Callable[[], int],
         emit: Callable[[Event], None],
-        batch_size: int = 5000,
+        batch_size: int = 10_000,
     ) -> None:
         self._log = log
         self._divisions = divisions
@@ -74,7 +74,7 @@ class Relay:
         waiting = list(range(dataset.partitions)) if there else []
         while waiting:
             for partition in waiting:
-                while (done := self.step(dataset, partition, shares)).commits:
+                while (done := self.step(dataset, partition, shares)).worked:
                     total.add(done)
                     advance(done)
             waiting = [one for one in waiting if not self._is_done(dataset, one, shares)]

@@ -1,5 +1,6 @@
 """The contract of `broker.log.interface`, the same for every engine."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -74,6 +75,19 @@ def test_runs_and_many_entries_land_as_single_ones_do(log: Log) -> None:
     assert log.entries("t", 1, [b"x"]) == {b"x": b"1"}
     with pytest.raises(UnknownTopic):
         log.commit(Batch(runs=[Run("nowhere", 0, [b"k"], [b"v"])]))
+
+
+def test_a_page_of_large_records_ends_before_its_limit(log: Log) -> None:
+    large = [os.urandom(3_000_000) for _ in range(40)]
+    for start in range(0, 40, 4):
+        log.commit(Batch(runs=[Run("a", 0, [b"k"] * 4, large[start : start + 4])]))
+    offset, found, pages, most = 0, list[bytes | None](), 0, 0
+    while (page := log.page("a", 0, offset, 1_000)).keys:
+        most = max(most, len(page.values))
+        found += page.values
+        offset, pages = page.offsets[-1] + 1, pages + 1
+    same = found == large
+    assert same and pages < 12 and most < 35, "not all of it stands in memory"
 
 
 def test_a_moved_position_lands_nothing(log: Log) -> None:

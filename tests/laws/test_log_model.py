@@ -143,7 +143,7 @@ def test_the_log_is_its_model() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         LogMachine,
         settings=settings(
-            max_examples=200, stateful_step_count=25, deadline=None,
+            max_examples=300, stateful_step_count=25, deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from tests import city, recompute
 from tests.faults.bad import NOW
 from tests.mappings import EVERY_RUN, compare_residents
 
-EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "70"))
 FLOOR = 20
 DATASET = "ga.resident_base"
 TOPIC = f"collected.{DATASET}"

@@ -63,7 +63,7 @@ KERNEL = (
     Fault(
         LANDED,
         PYX,
-        "                for slot in ended:\n",
+        "                for slot in <tuple>ended:\n",
         "                for slot in ended[:1]:\n",
         "who leaves two shares at once stays in one of them",
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from broker.errors import LogError, UnknownTopic
 from broker.log.counts import REBALANCED, Counts
-from broker.log.interface import Batch, End, Page, Run, Stored
+from broker.log.interface import PAGE_BYTES, Batch, End, Page, Run, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
 from broker.log.kafka.barrier import end_segments
@@ -219,7 +219,7 @@ class KafkaLog:
         self._must_be_there(topic, partition)
         with self._readers.one(topic, partition) as reader:
             self._await_own(reader, (topic, partition))
-            found = reader.read(topic, partition, offset, limit)
+            found = reader.read(topic, partition, offset, limit, size=PAGE_BYTES)
         return Page(found.offsets, found.keys, found.values)
 
     def _await_own(self, reader: Reader, place: Place) -> None:

@@ -38,6 +38,9 @@ _NOBODY = "shuqiao.none"
 _AT_ONCE = 1_000_000
 """The most messages that the library is asked for at once."""
 
+_SIZED = 5_000
+"""The same where a page is to end after so many bytes."""
+
 _POLL = 0.1
 _FENCED = {
     KafkaError._FENCED,
@@ -103,7 +106,14 @@ class Reading:
         self._at: tuple[str, int, int] | None = None
 
     def read(
-        self, topic: str, partition: int, offset: int, limit: int, times: bool = False
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        limit: int,
+        *,
+        size: int | None = None,
+        times: bool = False,
     ) -> Fetched:
         """See `Reader`."""
         end = self.stable_end(topic, partition)
@@ -118,9 +128,12 @@ class Reading:
             first = self._committed.poll(until - time.monotonic())
             if first is None:
                 raise away()
-            more = min(limit - len(found.offsets) - 1, _AT_ONCE)
+            more = min(limit - len(found.offsets) - 1, _AT_ONCE if size is None else _SIZED)
             rest = self._committed.consume(more, 0) if not first.error() else ()
+            before = len(found.values)
             _take([first, *rest], topic, partition, found, times)
+            if size is not None and (size := size - found.bytes(before)) <= 0:
+                break
         if found.after < end:
             self._at = topic, partition, found.after
         else:

@@ -92,7 +92,14 @@ class Reading:
         self._at: tuple[str, int, int] | None = None
 
     def read(
-        self, topic: str, partition: int, offset: int, limit: int, times: bool = False
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        limit: int,
+        *,
+        size: int | None = None,
+        times: bool = False,
     ) -> Fetched:
         """See `Reader`."""
         end = self.stable_end(topic, partition)
@@ -114,6 +121,9 @@ class Reading:
                 found.values += [one.value for one in page]
                 found.times += [one.timestamp for one in page]
                 found.after = self._committed.position(place)
+                took = found.bytes(len(found.values) - len(page))
+                if size is not None and (size := size - took) <= 0:
+                    break
                 if time.monotonic() > until:
                     raise away()
         self._at = topic, partition, found.after

@@ -33,6 +33,10 @@ class Fetched:
     values: list[bytes | None] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
 
+    def bytes(self, since: int) -> int:
+        """Of the values from that number on."""
+        return sum(len(value) for value in self.values[since:] if value)
+
     def records(self) -> Sequence[Stored]:
         """One by one, with their times."""
         return list(map(Stored, self.offsets, self.keys, self.values, self.times))
@@ -42,9 +46,17 @@ class Reader(Protocol):
     """Reads by offset; one thread at a time."""
 
     def read(
-        self, topic: str, partition: int, offset: int, limit: int, times: bool = False
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        limit: int,
+        *,
+        size: int | None = None,
+        times: bool = False,
     ) -> Fetched:
-        """At most `limit` committed records from `offset` on; fewer only at the stable end."""
+        """At most `limit` committed records from `offset` on; fewer only at the stable end, or
+        where the values have about `size` bytes. `times`: with their times."""
 
     def stable_end(self, topic: str, partition: int) -> int:
         """The offset up to which every transaction is over."""

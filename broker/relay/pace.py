@@ -1,0 +1,20 @@
+"""How many records a batch may have, so that it takes no longer than it should."""
+
+_LEAST = 50
+
+
+class Pace:
+    """At most `most` records, and about `seconds`; begins with `first`."""
+
+    def __init__(self, most: int, seconds: float, first: int | None = None) -> None:
+        self._most = most
+        self._seconds = seconds
+        self.limit = min(most, first or most)
+
+    def took(self, records: int, seconds: float) -> None:
+        """A batch of so many records took so long."""
+        if seconds > self._seconds:
+            fitting = int(records * self._seconds / seconds)
+            self.limit = min(self._most, max(_LEAST, fitting))
+        elif records >= self.limit and seconds < self._seconds / 2:
+            self.limit = min(self._most, 2 * self.limit)
