@@ -16,6 +16,7 @@ Shares = frozenset[str]
 NOBODY: Shares = frozenset()
 
 _PAGE = 50_000
+_FEW = 2_000
 _ASKED = 20_000
 """Keys that are looked up before the whole partition is read into memory."""
 
@@ -60,13 +61,23 @@ class Membership:
         """At least for those keys that some share holds: the shares that hold them. To be read,
         not to be changed."""
         if self._known is None:
+            if self._asked == 0:
+                self._begin_small()
             self._asked += len(keys)
-            if self._asked > _ASKED:
+            if self._known is None and self._asked > _ASKED:
                 self._load()
         if self._known is not None:
             return self._known
         entries = self._log.entries(self._table, self._partition, keys)
         return {key: self._by_id[set_id] for key, set_id in entries.items()}
+
+    def _begin_small(self) -> None:
+        """Of a partition with few keys, or none yet, all is known at once: what is added to it
+        need never be read back."""
+        page = self._log.scan(self._table, self._partition, b"", _FEW)
+        if len(page) < min(_FEW, self._room.keys):
+            self._room.keys -= len(page)
+            self._known = {key: self._by_id[set_id] for key, set_id in page}
 
     def _load(self) -> None:
         """Read the partition into memory, where there is room for it."""

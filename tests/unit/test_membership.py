@@ -37,6 +37,7 @@ def test_memory_or_not_it_is_what_was_committed(
 ) -> None:
     monkeypatch.setattr(membership, "_ASKED", asked)
     monkeypatch.setattr(membership, "_PAGE", 2)
+    monkeypatch.setattr(membership, "_FEW", 0)
     room = Room(keys)
     one = opened(log, room)
     assert one.held([b"1"]) == {}
@@ -67,3 +68,15 @@ def test_a_set_is_written_once(log: EmbeddedLog) -> None:
     land(log, one, {b"1": BOTH})
     tables[1] = len(one.changes({b"2": BOTH}))
     assert tables == [2, 1]
+
+
+def test_of_a_new_partition_nothing_is_read_back(
+    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = opened(log, Room())
+    assert one.held([b"1"]) == {}
+    land(log, one, {b"1": A})
+    monkeypatch.setattr(log, "entries", None)
+    monkeypatch.setattr(log, "scan", None)
+    land(log, one, {b"2": B})
+    assert dict(one.held([b"1", b"2"])) == {b"1": A, b"2": B}
