@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count, repeat
 from pathlib import Path
 
 from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
+from broker.log.inserting import insert_entries, insert_records
 from broker.log.interface import DAMAGED, PAGE_BYTES, Batch, End, Entries, Page, Run, Stored
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
@@ -193,10 +193,7 @@ class EmbeddedLog:
         for name, partition, keys, values in runs:
             topic = self._topic(db, name, partition)
             start = self._next(db, topic, partition)
-            db.executemany(
-                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
-                zip(repeat(topic), repeat(partition), count(start), keys, values, repeat(now)),
-            )
+            insert_records(db, (topic, partition), start, keys, values, now)
             db.execute(
                 "INSERT OR REPLACE INTO head VALUES (?, ?, ?)",
                 (topic, partition, start + len(keys)),
@@ -206,14 +203,8 @@ class EmbeddedLog:
         for table, partition, values in entries:
             db.execute("INSERT OR IGNORE INTO tables (name) VALUES (?)", (table,))
             (tab,) = db.execute("SELECT id FROM tables WHERE name=?", (table,)).fetchone()
-            db.executemany(
-                "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)",
-                (
-                    (tab, partition, key, value)
-                    for key, value in values.items()
-                    if value is not None
-                ),
-            )
+            kept = [(key, value) for key, value in values.items() if value is not None]
+            insert_entries(db, (tab, partition), kept)
             db.executemany(
                 "DELETE FROM entry WHERE tab=? AND partition=? AND key=?",
                 ((tab, partition, key) for key, value in values.items() if value is None),
