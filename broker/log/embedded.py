@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from broker.errors import LogError, PositionMoved, UnknownTopic
+from broker.errors import LogError, PositionMoved
 from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
-from broker.log.inserting import insert_entries, insert_records
+from broker.log.inserting import append_runs, insert_entries, next_offset, topic_id
 from broker.log.interface import DAMAGED, PAGE_BYTES, Batch, End, Entries, Page, Run, Stored
 from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
@@ -113,21 +113,21 @@ class EmbeddedLog:
     def old_tombstones(self, topic: str, partition: int, before: int) -> set[int]:
         """Offsets of tombstones written before that time."""
         with self._lock, self._translated():
-            topic_id = self._topic(self._db, topic, partition)
+            number = topic_id(self._db, topic, partition)
             rows = self._db.execute(
                 "SELECT offset FROM record"
                 " WHERE topic=? AND partition=? AND value IS NULL AND timestamp<?",
-                (topic_id, partition, before),
+                (number, partition, before),
             ).fetchall()
         return {row[0] for row in rows}
 
     def remove(self, topic: str, partition: int, offsets: Sequence[int]) -> None:
         """Remove records; their offsets are never given again."""
         with self._writing() as db:
-            topic_id = self._topic(db, topic, partition)
+            number = topic_id(db, topic, partition)
             db.executemany(
                 "DELETE FROM record WHERE topic=? AND partition=? AND offset=?",
-                ((topic_id, partition, offset) for offset in offsets),
+                ((number, partition, offset) for offset in offsets),
             )
 
     def _orphan(self) -> tuple[int, int] | None:
@@ -189,15 +189,7 @@ class EmbeddedLog:
         return True
 
     def _append(self, db: sqlite3.Connection, runs: Sequence[Run]) -> None:
-        now = time.time_ns() // 1_000_000
-        for name, partition, keys, values in runs:
-            topic = self._topic(db, name, partition)
-            start = self._next(db, topic, partition)
-            insert_records(db, (topic, partition), start, keys, values, now)
-            db.execute(
-                "INSERT OR REPLACE INTO head VALUES (?, ?, ?)",
-                (topic, partition, start + len(keys)),
-            )
+        append_runs(db, runs, time.time_ns() // 1_000_000)
 
     def _write_tables(self, db: sqlite3.Connection, entries: Sequence[Entries]) -> None:
         for table, partition, values in entries:
@@ -210,37 +202,25 @@ class EmbeddedLog:
                 ((tab, partition, key) for key, value in values.items() if value is None),
             )
 
-    def _topic(self, db: sqlite3.Connection, name: str, partition: int) -> int:
-        row = db.execute("SELECT id, partitions FROM topic WHERE name=?", (name,)).fetchone()
-        if row is None or not 0 <= partition < row[1]:
-            raise UnknownTopic(f"there is no partition {partition} of topic {name}")
-        return int(row[0])
-
-    def _next(self, db: sqlite3.Connection, topic: int, partition: int) -> int:
-        row = db.execute(
-            "SELECT next FROM head WHERE topic=? AND partition=?", (topic, partition)
-        ).fetchone()
-        return int(row[0]) if row else 0
-
     def read(self, topic: str, partition: int, offset: int, limit: int) -> Sequence[Stored]:
         """See `Log`."""
         with self._lock, self._translated():
-            topic_id = self._topic(self._db, topic, partition)
+            number = topic_id(self._db, topic, partition)
             rows = self._db.execute(
                 "SELECT offset, key, value, timestamp FROM record"
                 " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
-                (topic_id, partition, offset, limit),
+                (number, partition, offset, limit),
             ).fetchall()
         return list(map(Stored._make, rows))
 
     def page(self, topic: str, partition: int, offset: int, limit: int) -> Page:
         """See `Log`."""
         with self._lock, self._translated():
-            topic_id = self._topic(self._db, topic, partition)
+            number = topic_id(self._db, topic, partition)
             found = self._db.execute(
                 "SELECT offset, key, value FROM record"
                 " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
-                (topic_id, partition, offset, limit),
+                (number, partition, offset, limit),
             )
             rows, size, more = list[tuple[int, bytes, bytes | None]](), 0, _FEW
             while size < PAGE_BYTES and (some := found.fetchmany(more)):
@@ -256,17 +236,17 @@ class EmbeddedLog:
     ) -> Sequence[tuple[int, bytes]]:
         """See `Log`."""
         with self._lock, self._translated():
-            topic_id = self._topic(self._db, topic, partition)
+            number = topic_id(self._db, topic, partition)
             return self._db.execute(
                 "SELECT offset, key FROM record"
                 " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
-                (topic_id, partition, offset, limit),
+                (number, partition, offset, limit),
             ).fetchall()
 
     def end(self, topic: str, partition: int) -> int:
         """See `Log`."""
         with self._lock, self._translated():
-            return self._next(self._db, self._topic(self._db, topic, partition), partition)
+            return next_offset(self._db, topic_id(self._db, topic, partition), partition)
 
     def ends(self, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], End]:
         """See `Log`."""
@@ -274,7 +254,7 @@ class EmbeddedLog:
         with self._lock, self._translated():
             known = dict(self._db.execute("SELECT name, id FROM topic").fetchall())
             return {
-                (name, partition): End(self._next(self._db, known[name], partition), False)
+                (name, partition): End(next_offset(self._db, known[name], partition), False)
                 for name, partition in wanted
                 if name in known
             }

@@ -288,11 +288,13 @@ cdef class Kernel:
         cdef Py_ssize_t n
         cdef Py_ssize_t gone = 0
         cdef list left = []
+        cdef list begun
         cdef list values
         cdef bytes key
         out.data, out.size, out.room = NULL, 0, 0
         if len(keys) != len(bodies) or len(outputs) != len(hashes):
             raise ValueError("what belongs together is of two lengths")
+        begun = [len(<list>(<tuple>output)[0]) for output in outputs]
         try:
             for n in range(len(keys)):
                 if self._walk(bodies[n], spans) != FOUND:
@@ -317,15 +319,20 @@ cdef class Kernel:
                 writes, ended, after = <tuple>change
                 for slot, place in <tuple>writes:
                     share_keys, share_values = <tuple>outputs[slot]
-                    (<list>share_keys).append((<Keyed>hashes[slot]).of(key))
+                    (<list>share_keys).append(key)
                     (<list>share_values).append(values[place])
                 for slot in <tuple>ended:
                     share_keys, share_values = <tuple>outputs[slot]
-                    (<list>share_keys).append((<Keyed>hashes[slot]).of(key))
+                    (<list>share_keys).append(key)
                     (<list>share_values).append(None)
                     gone += 1
                 if after is not before and after != before:
                     moved[key] = after
+            # share by share, as each has its own secret: so its state stays at hand
+            for place in range(len(outputs)):
+                share_keys = (<tuple>outputs[place])[0]
+                for n in range(<Py_ssize_t>begun[place], len(<list>share_keys)):
+                    (<list>share_keys)[n] = (<Keyed>hashes[place]).of(<bytes>(<list>share_keys)[n])
             return left, gone
         finally:
             free(out.data)

@@ -5,95 +5,151 @@ stand as they are; only ratios compare across machines.
 """
 
 import argparse
-import json
-import os
-import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from deploy.kafka.cluster import missing
+from tests.bench import readme
 from tests.bench.compacting import compaction
 from tests.bench.deciding import deciding
 from tests.bench.lasting import idle, memory
 from tests.bench.latency import latency
-from tests.bench.on_kafka import KAFKA, placed
-from tests.bench.path import apart, demo_seconds
-from tests.bench.pull import pull
+from tests.bench.on_kafka import TIMES, on, placed
+from tests.bench.path import demo_seconds, disk
+from tests.bench.path_rows import Asked, kernel_rows, path_rows, profile
+from tests.bench.pull import pull_rows
 from tests.bench.revocation import revocation
-from tests.bench.shares import by_shares
+from tests.bench.rows import Row, keep, with_ratios
 
-RESULTS = Path(__file__).with_name("results.json")
-BENCHES: dict[str, Callable[[], Any]] = {
-    "people_10000": lambda: apart(10_000),
-    "people_100000": lambda: apart(100_000),
-    "relay_by_shares": by_shares,
-    "decide": deciding,
-    "latency": latency,
-    "revocation": revocation,
-    "pull": pull,
-    "compaction": compaction,
-    "idle": idle,
-    "demo_once_seconds": demo_seconds,
-}
+Rows = Callable[[], Iterable[Row]]
 LONG = "memory"
 """Only when it is asked for."""
 
-
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    return {
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "architecture": platform.machine(),
-    }
-
-
-def kept() -> dict[str, Any]:
-    """The results so far, where they are of this machine."""
-    known: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    return known if known.get("machine") == machine() else {"machine": machine()}
+TRANSPORTS = ("librdkafka", "kafka-python")
+_SLOW = 20
+"""With Python alone on Kafka: so many times fewer records."""
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    every = [*BENCHES, LONG, *KAFKA]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(every)}")
-    parser.add_argument("--minutes", type=float, default=10.0, help=f"how long {LONG} takes")
-    parser.add_argument(
-        "--engine", choices=("embedded", "kafka"), default="embedded", help="of which log"
-    )
-    asked = parser.parse_args()
-    kafka = asked.engine == "kafka"
-    known = [*KAFKA] if kafka else [*BENCHES, LONG]
-    if wrong := sorted({*asked.names} - {*known}):
-        parser.error(f"there is no {wrong[0]}; there are: {', '.join(known)}")
     signal.signal(signal.SIGTERM, _end)
-    with ExitStack() as stack:
-        benches = {**BENCHES, LONG: lambda: memory(asked.minutes)}
-        if kafka:
-            cluster = stack.enter_context(placed())
-            benches = {name: partial(bench, cluster) for name, bench in KAFKA.items()}
-        for name in asked.names or [one for one in known if one != LONG]:
-            _measure(name, benches[name])
+    asked = _asked()
+    if asked.readme:
+        readme.write()
+        return
+    if asked.profile:
+        _profile(asked)
+        return
+    engines = ("embedded", "kafka") if asked.engine == "all" else (asked.engine,)
+    if "embedded" in engines:
+        _each(asked, _embedded(asked))
+    if "kafka" in engines:
+        if why := missing():
+            print(f"no Kafka: {why}: its rows are left out", file=sys.stderr)
+            return
+        with placed() as cluster:
+            for transport in TRANSPORTS if asked.transport == "all" else (asked.transport,):
+                _each(asked, _kafka(asked, cluster, transport))
 
 
-def _measure(name: str, bench: Callable[[], Any]) -> None:
-    started = time.perf_counter()
-    found = bench()
-    took = time.perf_counter() - started
-    print(f"{name} ({took:.0f} s): {json.dumps(found, indent=1)}", flush=True)
-    results = kept() | {name: found}
-    fresh = RESULTS.with_suffix(".new")
-    fresh.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    fresh.replace(RESULTS)
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of the groups; all without")
+    parser.add_argument("--engine", choices=("embedded", "kafka", "all"), default="all")
+    parser.add_argument("--transport", choices=(*TRANSPORTS, "all"), default="librdkafka")
+    parser.add_argument("--people", type=int, default=100_000, help="records of the path's rows")
+    parser.add_argument("--shares", help="numbers of matching shares: 1,5,20")
+    parser.add_argument("--villages", help="numbers of villages: 10,100,1000")
+    parser.add_argument("--runs", type=int, default=3, help="processes for each figure")
+    parser.add_argument("--minutes", type=float, default=10.0, help=f"how long {LONG} takes")
+    parser.add_argument("--readme", action="store_true", help="make README's table of the results")
+    parser.add_argument("--profile", action="store_true", help="where the relay's time goes")
+    return parser.parse_args()
+
+
+def _size(asked: argparse.Namespace) -> Asked:
+    found = Asked(asked.people, runs=asked.runs)
+    if asked.shares:
+        found = replace(found, shares=tuple(map(int, asked.shares.split(","))))
+    if asked.villages:
+        found = replace(found, villages=tuple(map(int, asked.villages.split(","))))
+    return found
+
+
+def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
+    place = "embedded", ""
+    return {
+        "kernel": kernel_rows,
+        "path": lambda: path_rows(*place, _size(asked)),
+        "pull": lambda: pull_rows(*place),
+        "disk": lambda: told("disk", *place, disk),
+        "decide": lambda: told("decide", *place, deciding),
+        "latency": lambda: told("latency", *place, latency),
+        "revocation": lambda: told("revocation", *place, revocation),
+        "compaction": lambda: told("compaction", *place, compaction),
+        "idle": lambda: told("idle", *place, idle),
+        "demo": lambda: told("demo", *place, lambda: {"seconds": demo_seconds()}),
+        LONG: lambda: told(LONG, *place, lambda: memory(asked.minutes)),
+    }
+
+
+def _kafka(asked: argparse.Namespace, cluster: Any, transport: str) -> dict[str, Rows]:
+    place = "kafka", transport
+    size = _size(asked)
+    if transport == "kafka-python":
+        size = replace(size, people=asked.people // _SLOW, runs=1, villages=())
+    groups: dict[str, Rows] = {
+        "path": lambda: path_rows(*place, size),
+        "pull": lambda: pull_rows(*place),
+    }
+    for name, work in TIMES.items():
+        groups[name] = partial(told, name, *place, partial(work, cluster))
+    return {name: partial(on, cluster, transport, rows) for name, rows in groups.items()}
+
+
+def told(name: str, engine: str, transport: str, work: Callable[[], Any]) -> Iterator[Row]:
+    """A row of figures that are no cost of a record."""
+    yield Row(name, engine, transport, more=work())
+
+
+def _each(asked: argparse.Namespace, groups: dict[str, Rows]) -> None:
+    for name in asked.names or [one for one in groups if one != LONG]:
+        if name not in groups:
+            print(f"there is no {name} here; there are: {', '.join(groups)}", file=sys.stderr)
+            continue
+        started = time.perf_counter()
+        found = list[Row]()
+        for row in groups[name]():
+            found.append(row)
+            print(row.name, row.engine, row.transport, _words(row), flush=True)
+        keep(with_ratios(found))
+        print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def _words(row: Row) -> str:
+    if row.cpu_us_per_record is None:
+        return str(row.more)
+    return f"{row.cpu_us_per_record} µs {row.spread}, {row.records_per_s:,}/s"
+
+
+def _profile(asked: argparse.Namespace) -> None:
+    shares = int((asked.shares or "1").split(",")[0])
+    engine = "embedded" if asked.engine == "all" else asked.engine
+    if engine == "embedded":
+        found = profile(engine, "", asked.people, shares)
+    else:
+        with placed() as cluster:
+            work = partial(profile, engine, asked.transport, asked.people, shares)
+            found = on(cluster, asked.transport, work)
+    print(f"CPU µs a record, {asked.people} records, {shares} shares, {engine}")
+    for name, spent in found.items():
+        print(f"{spent:8.2f}  {name}")
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -10,31 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from deploy.kafka.cluster import Cluster
-from tests import kafka as on
-from tests.bench.kafka_path import path_on
+from tests import kafka
 from tests.bench.kafka_times import appended_to_read, relays, revocations, take_over
-from tests.bench.pull import pull
 
-PEOPLE = {"librdkafka": 20_000, "kafka-python": 5_000}
-"""Records of the path's figures: with Python alone it takes long."""
-
-
-KAFKA: dict[str, Callable[[Cluster], Any]] = {
-    "kafka_path": lambda cluster: {
-        name: _on(cluster, name, path_on, cluster, name, PEOPLE[name]) for name in on.TRANSPORTS
+TIMES: dict[str, Callable[[Cluster], Any]] = {
+    "latency": appended_to_read,
+    "revocation": lambda cluster: {
+        "one_share": revocations(cluster, False),
+        "closings": revocations(cluster, True),
     },
-    "kafka_pull": lambda cluster: _on(cluster, "librdkafka", pull),
-    "kafka_latency": lambda cluster: {
-        name: _on(cluster, name, appended_to_read, cluster) for name in on.TRANSPORTS
-    },
-    "kafka_revocation": lambda cluster: {
-        "one_share": _on(cluster, "librdkafka", revocations, cluster, False),
-        "closings": _on(cluster, "librdkafka", revocations, cluster, True),
-    },
-    "kafka_take_over": lambda cluster: _on(cluster, "librdkafka", take_over),
-    "kafka_relays": lambda cluster: {
-        str(number): _on(cluster, "librdkafka", relays, 40_000, number) for number in (1, 2)
-    },
+    "take_over": lambda cluster: take_over(),
+    "relays": lambda cluster: {str(number): relays(40_000, number) for number in (1, 2)},
 }
 """Each is given a cluster to itself."""
 
@@ -42,22 +28,24 @@ KAFKA: dict[str, Callable[[Cluster], Any]] = {
 @contextmanager
 def placed() -> Iterator[Cluster]:
     """A cluster for the figures."""
-    with tempfile.TemporaryDirectory() as folder, on.running(Path(folder) / "kafka") as cluster:
+    with tempfile.TemporaryDirectory() as folder, kafka.running(Path(folder) / "kafka") as cluster:
         yield cluster
 
 
-def _on(cluster: Cluster, transport: str, work: Callable[..., Any], *given: Any) -> Any:
-    """Do it with cities, and their processes, on the cluster by that transport."""
+def on(cluster: Cluster, transport: str, work: Callable[[], Any]) -> Any:
+    """Do it with cities, and their processes, on the cluster by that transport. What comes one
+    by one is taken to the end."""
     before = dict(os.environ)
     settings = {**cluster.settings, "kafka_transport": transport}
     os.environ.update({f"SHUQIAO_{name.upper()}": value for name, value in settings.items()})
     try:
         with tempfile.TemporaryDirectory() as folder:
-            log = on.log_on(cluster, Path(folder), transport)
-            on.emptied(log)
+            log = kafka.log_on(cluster, Path(folder), transport)
+            kafka.emptied(log)
             log.close()
-        return work(*given)
+        found = work()
+        return list(found) if isinstance(found, Iterator) else found
     finally:
-        on.cleared(cluster)
+        kafka.cleared(cluster)
         os.environ.clear()
         os.environ.update(before)

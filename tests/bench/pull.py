@@ -4,13 +4,14 @@ import http.client
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests import city
 from tests.bench.measure import cpu_seconds, rate
 from tests.bench.roles import Running, running
+from tests.bench.rows import Row
 from tests.bench.towns import DATASET, enlarge, filled, live
 
 _PLACE = f"/v1/datasets/{DATASET}"
@@ -33,6 +34,19 @@ def pull(rows: int = 60_000) -> dict[str, Any]:
                 ))  # fmt: skip
             found["records_json"] = _cost(serve, rows, lambda: _records(serve.url, key))
         return found
+
+
+def pull_rows(engine: str, transport: str) -> Iterator[Row]:
+    """The same as rows."""
+    for name, one in pull().items():
+        yield Row(
+            f"pull, {name.replace('_', ' as ')}",
+            engine,
+            transport,
+            one.pop("records_per_second"),
+            one.pop("cpu_us_per_record"),
+            more=one,
+        )
 
 
 def _cost(serve: Running, rows: int, work: Callable[[], int]) -> dict[str, float]:

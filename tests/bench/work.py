@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from broker.bootstrap import Broker
 from broker.projection import projector
 from broker.projection.program import VERSION, Shown, compile_program
 from broker.pseudonym import Pseudonyms
+from broker.relay.yearly import order_year
 from broker.roles import collect_seldom
 from tests import city
 from tests import kafka as on
@@ -78,10 +80,15 @@ def relay(
         broker.life.provision()
         sealed.append()
 
+        order_year(broker.log, DATASET, broker.today.year)
+
         def once() -> int:
-            return int(city.relay(broker, DATASET).read)
+            return broker.relay.run_once(
+                sealed.dataset, partial(broker.sharing.shares, DATASET)
+            ).read
 
         found: dict[str, Any] = {"first load": [taken(once)], "steady": []}
+        broker.life.advance()
         for _ in range(passes):
             sealed.append()
             clock.spent.clear()
