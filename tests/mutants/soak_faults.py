@@ -15,6 +15,7 @@ MEANWHILE = "tests/faults/test_meanwhile.py"
 PROCESSES = "tests/faults/test_processes.py"
 ROLES = "tests/faults/test_role_kills.py"
 EMBEDDED = "broker/log/embedded.py"
+INSERTING = "broker/log/inserting.py"
 LIFE = "broker/sharing/life.py"
 PARTITION = "broker/relay/partition.py"
 
@@ -41,16 +42,17 @@ _TURN = """        self._log.commit(batch)
 _TURN_APART = f"""        self._log.commit(Batch(positions=batch.positions))
         batch.positions = []
 {_TURN}"""
-_HEAD = """                (topic, partition, start + len(keys)),
-            )
+_HEAD = """        ((*place, offset) for place, offset in heads.items()),
+    )
 """
-_HEAD_AND_COMMIT = f"""{_HEAD}            db.execute("COMMIT")
-            db.execute("BEGIN IMMEDIATE")
+_HEAD_AND_COMMIT = f"""{_HEAD}    db.execute("COMMIT")
+    db.execute("BEGIN IMMEDIATE")
 """
-_LACKING = "            topic = self._topic(db, name, partition)\n"
-_LACKING_MADE = f"""            db.execute(
-                "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, 4)", (name,)
-            )
+_LACKING = "    known = known_topics(db, {run.topic for run in runs})\n"
+_LACKING_MADE = f"""    db.executemany(
+        "INSERT OR IGNORE INTO topic (name, partitions) VALUES (?, 4)",
+        [(run.topic,) for run in runs],
+    )
 {_LACKING}"""
 _WRITING = "        with self._writing() as db:\n"
 _COMMIT = f"""{_WRITING}            for move in batch.positions:
@@ -161,9 +163,9 @@ SOAK = (
     ),
     Fault(
         f"{DAMAGE}::test_offsets_out_of_range",
-        EMBEDDED,
-        "        if row is None or not 0 <= partition < row[1]:\n",
-        "        if row is None:\n",
+        INSERTING,
+        "    if not 0 <= partition < partitions:\n",
+        "    if not partitions:\n",
         "a partition that there is not reads as an empty one",
     ),
     Fault(
@@ -238,16 +240,16 @@ SOAK = (
     ),
     Fault(
         f"{MEANWHILE}::test_while_a_share_is_opening[widen-before_a_partition_begins]",
-        EMBEDDED,
+        INSERTING,
         _LACKING,
         _LACKING_MADE,
         "a batch that was made before makes the closed topic again",
     ),
     Fault(
         f"{MEANWHILE}::test_a_share_closed_while_it_is_read_from_the_log",
-        EMBEDDED,
-        "        if row is None or not 0 <= partition < row[1]:\n",
-        "        if row is None:\n            return -1\n        if not 0 <= partition < row[1]:\n",
+        INSERTING,
+        "    if not 0 <= partition < partitions:\n",
+        "    if not partitions:\n        return -1\n    if not 0 <= partition < partitions:\n",
         "a share that was closed under its reader ends as if it were whole",
     ),
     Fault(
@@ -329,7 +331,7 @@ SOAK = (
     ),
     Fault(
         f"{ROLES}::test_connectors_killed_at_every_step",
-        EMBEDDED,
+        INSERTING,
         _HEAD,
         _HEAD_AND_COMMIT,
         "records land before what is remembered of them",
@@ -371,7 +373,7 @@ SOAK = (
     ),
     Fault(
         f"{ROLES}::test_a_relay_stopped_between_reading_and_committing",
-        EMBEDDED,
+        INSERTING,
         _LACKING,
         _LACKING_MADE,
         "a relay that slept makes the closed topic again",
