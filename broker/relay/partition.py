@@ -36,6 +36,10 @@ _BESIDE = 0.05
 
 _FIRST = 1_000
 
+_TRUSTED = 1.0
+"""Seconds after a commit of ours in which nobody else is thought to have moved the position: if
+somebody has, nothing of ours lands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -63,6 +67,7 @@ class Partition:
         self._pass_name = pass_position(dataset.id, partition)
         self._committed: bytes | None = b""
         self._common = Common(0, 0, 0)
+        self._trusted = 0.0
         self._passing: Pass | None = None
         self._places: dict[str, bytes | None] = {}
         self._last: LastVersions | None = None
@@ -98,6 +103,8 @@ class Partition:
 
     def _look(self) -> None:
         """Take over what is committed, where it is not our own last commit."""
+        if time.monotonic() < self._trusted:
+            return
         committed = self._log.position(self._name)
         if committed == self._committed:
             return
@@ -256,6 +263,7 @@ class Partition:
         self._log.commit(landing.batch)
         self._membership.committed(landing.moved)
         self._common, self._committed = common, value
+        self._trusted = time.monotonic() + _TRUSTED
         total.add(landing.progress)
         self._tools.told(self._dataset, landing.progress)
 

@@ -55,7 +55,8 @@ def main() -> None:
             return
         with placed() as cluster:
             for transport in TRANSPORTS if asked.transport == "all" else (asked.transport,):
-                _each(asked, _kafka(asked, cluster, transport))
+                with on(cluster, transport):
+                    _each(asked, _kafka(asked, cluster, transport))
 
 
 def _asked() -> argparse.Namespace:
@@ -102,6 +103,8 @@ def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
 def _kafka(asked: argparse.Namespace, cluster: Any, transport: str) -> dict[str, Rows]:
     place = "kafka", transport
     size = _size(asked)
+    if not asked.villages:
+        size = replace(size, villages=(10, 100))  # a partition costs a broker more than a file
     if transport == "kafka-python":
         size = replace(size, people=asked.people // _SLOW, runs=1, villages=())
     groups: dict[str, Rows] = {
@@ -110,7 +113,7 @@ def _kafka(asked: argparse.Namespace, cluster: Any, transport: str) -> dict[str,
     }
     for name, work in TIMES.items():
         groups[name] = partial(told, name, *place, partial(work, cluster))
-    return {name: partial(on, cluster, transport, rows) for name, rows in groups.items()}
+    return groups
 
 
 def told(name: str, engine: str, transport: str, work: Callable[[], Any]) -> Iterator[Row]:
@@ -144,9 +147,8 @@ def _profile(asked: argparse.Namespace) -> None:
     if engine == "embedded":
         found = profile(engine, "", asked.people, shares)
     else:
-        with placed() as cluster:
-            work = partial(profile, engine, asked.transport, asked.people, shares)
-            found = on(cluster, asked.transport, work)
+        with placed() as cluster, on(cluster, asked.transport):
+            found = profile(engine, asked.transport, asked.people, shares)
     print(f"CPU µs a record, {asked.people} records, {shares} shares, {engine}")
     for name, spent in found.items():
         print(f"{spent:8.2f}  {name}")

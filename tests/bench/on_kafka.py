@@ -32,9 +32,9 @@ def placed() -> Iterator[Cluster]:
         yield cluster
 
 
-def on(cluster: Cluster, transport: str, work: Callable[[], Any]) -> Any:
-    """Do it with cities, and their processes, on the cluster by that transport. What comes one
-    by one is taken to the end."""
+@contextmanager
+def on(cluster: Cluster, transport: str) -> Iterator[None]:
+    """Cities, and their processes, are on the cluster by that transport, until the block ends."""
     before = dict(os.environ)
     settings = {**cluster.settings, "kafka_transport": transport}
     os.environ.update({f"SHUQIAO_{name.upper()}": value for name, value in settings.items()})
@@ -43,8 +43,7 @@ def on(cluster: Cluster, transport: str, work: Callable[[], Any]) -> Any:
             log = kafka.log_on(cluster, Path(folder), transport)
             kafka.emptied(log)
             log.close()
-        found = work()
-        return list(found) if isinstance(found, Iterator) else found
+        yield
     finally:
         kafka.cleared(cluster)
         os.environ.clear()

@@ -68,8 +68,10 @@ class Copier:
         settings = broker.settings
         if settings.kafka_servers:
             self._address = _address(settings)
-            pure = settings.kafka_transport == "kafka-python"
-            self._copy = self._by_transport if pure else self._plainly
+            self._copy = self._by_transport
+            if settings.kafka_transport != "kafka-python":
+                self._consumer, self._producer = _clients(self._address)
+                self._copy = self._plainly
 
     def run(self) -> int:
         """Copy everything once; how many records."""
@@ -103,17 +105,7 @@ class Copier:
         writer.close()
 
     def _plainly(self, number: int, count: int) -> None:
-        given, change = self._address.librdkafka(), self._change
-        consumer = Consumer({
-            **given, "group.id": "shuqiao.bench", "enable.auto.commit": False,
-            "enable.auto.offset.store": False, "isolation.level": "read_committed",
-            "fetch.queue.backoff.ms": 5,
-        })  # fmt: skip
-        producer = Producer({
-            **given, "transactional.id": "shuqiao.bench", "compression.type": "lz4",
-            "linger.ms": 2, "queue.buffering.max.messages": 500_000,
-        })  # fmt: skip
-        producer.init_transactions(_PATIENCE)
+        consumer, producer, change = self._consumer, self._producer, self._change
         consumer.assign([TopicPartition(self._topic, number, 0)])
         while count > 0:
             producer.begin_transaction()
@@ -128,7 +120,27 @@ class Copier:
                 room -= len(messages)
                 count -= len(messages)
             producer.commit_transaction(_PATIENCE)
-        consumer.close()
+
+
+def _clients(address: Address) -> tuple[Consumer, Producer]:
+    """As somebody sets them who knows them well."""
+    given = address.librdkafka()
+    reading = {
+        "group.id": "shuqiao.bench",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "fetch.queue.backoff.ms": 5,
+    }
+    writing = {
+        "transactional.id": "shuqiao.bench",
+        "compression.type": "lz4",
+        "linger.ms": 2,
+        "queue.buffering.max.messages": 500_000,
+    }
+    consumer, producer = Consumer({**given, **reading}), Producer({**given, **writing})
+    producer.init_transactions(_PATIENCE)
+    return consumer, producer
 
 
 def _address(settings: Settings) -> Address:
