@@ -1,0 +1,67 @@
+"""The figures' rows and README's table of them: as they were written, nothing made up."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench import readme, rows
+from tests.bench.rows import COPY, Row, keep, kept, row_of, table, with_ratios
+
+PASSES = [{"records": 100, "seconds": 0.01, "cpu": 0.001 * n} for n in (1, 3, 2)]
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "results.json"
+    monkeypatch.setattr(rows, "RESULTS", path)
+    return path
+
+
+def test_a_row_is_the_median_of_its_runs_with_their_spread() -> None:
+    row = row_of("relay", "embedded", "", PASSES, peak_mb=7)
+    assert (row.cpu_us_per_record, row.records_per_s, row.runs) == (20.0, 10_000, 3)
+    assert row.spread == [10.0, 30.0] and row.more == {"peak_mb": 7}
+
+
+def test_the_ratio_is_to_the_copy_of_the_same_engine_and_transport() -> None:
+    copies = [
+        Row(COPY, "kafka", "librdkafka", cpu_us_per_record=4.0),
+        Row(COPY, "kafka", "kafka-python", cpu_us_per_record=60.0),
+    ]
+    mine = Row("relay", "kafka", "librdkafka", cpu_us_per_record=8.0)
+    alone = Row("relay", "embedded", "", cpu_us_per_record=8.0)
+    told = Row("latency", "kafka", "librdkafka")
+    with_ratios([mine, alone, told, *copies])
+    assert (mine.ratio_to_copy, alone.ratio_to_copy, told.ratio_to_copy) == (0.5, None, None)
+
+
+def test_a_row_takes_the_place_of_its_own_name_alone(results: Path) -> None:
+    keep([Row("a", "embedded", "", 1, 1.0), Row("a", "kafka", "librdkafka", 2, 2.0)])
+    keep([Row("a", "embedded", "", 3, 3.0)])
+    assert [(row.engine, row.records_per_s) for row in kept()] == [("embedded", 3), ("kafka", 2)]
+    found = json.loads(results.read_text())
+    assert set(found) == {"machine", "date", "rows"}
+    wanted = {"name", "engine", "transport", "records_per_s", "cpu_us_per_record",
+              "ratio_to_copy", "runs", "spread"}  # fmt: skip
+    assert all(wanted <= set(row) for row in found["rows"])
+
+
+def test_another_machines_rows_are_not_kept(results: Path) -> None:
+    keep([Row("a", "embedded", "", 1, 1.0)])
+    found = json.loads(results.read_text())
+    found["machine"]["cpus"] = 1_000
+    results.write_text(json.dumps(found))
+    assert kept() == []
+
+
+def test_readmes_table_is_what_the_results_say() -> None:
+    text = readme.README.read_text("utf-8")
+    known = [Row(**one) for one in json.loads(rows.RESULTS.read_text("utf-8"))["rows"]]
+    told = text.partition(readme.BEGIN)[2].partition(readme.END)[0].strip()
+    assert told == table(known)
+
+
+def test_a_readme_without_its_marks_is_left_alone() -> None:
+    with pytest.raises(ValueError, match="marks"):
+        readme.made("nothing here")
