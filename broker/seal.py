@@ -51,6 +51,20 @@ class Sealer:
         nonce = os.urandom(_NONCE)
         return header + nonce + self._aead.encrypt(nonce, body, _bound(header, topic, key))
 
+    def seal_all(
+        self, topic: str, keys: Sequence[bytes], schema_id: int, bodies: Sequence[bytes]
+    ) -> list[bytes]:
+        """The envelope of each body, for this topic and its own key."""
+        header = _HEADER.pack(_VERSION, schema_id)
+        bound, encrypt = _bound(header, topic, b""), self._aead.encrypt
+        nonces, start = os.urandom(_NONCE * len(keys)), 0
+        found: list[bytes] = []
+        for key, body in zip(keys, bodies, strict=True):
+            nonce = nonces[start : start + _NONCE]
+            start += _NONCE
+            found.append(header + nonce + encrypt(nonce, body, bound + key))
+        return found
+
     def open(self, topic: str, key: bytes, sealed: bytes) -> Opened:
         """What was sealed for this topic and key; `SealError` for anything else."""
         start = _HEADER.size + _NONCE
