@@ -65,7 +65,7 @@ class Aside:
         if not wrong:
             return
         keys = {one.key for one in wrong if one.key}
-        owners = self._ownership.of(keys) | self._ownership.written(done.batch)
+        owners = self._ownership.of(keys) | self._ownership.written(done.batch, keys)
         fresh: dict[bytes, list[Wrong]] = defaultdict(list)
         for one in wrong:
             mark = done.marks[id(one.row)] = self._mark(one)
@@ -114,7 +114,7 @@ class Aside:
         """Remember what rows with ids were when they were read last."""
         named = [one for one in wrong if one.id]
         had = self._ownership.rows_of(one.id for one in named)
-        had |= self._ownership.written_rows(done.batch)
+        had |= self._ownership.written_rows(done.batch, {one.id for one in named})
         for one in named:
             last = had.get(one.id, _UNKNOWN)
             at = last.updated_at if one.updated_at is None else one.updated_at

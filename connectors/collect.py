@@ -8,9 +8,13 @@ another row has that key now.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import compress
+from operator import itemgetter
 from typing import Any
 
 from broker.errors import ProjectionError
@@ -23,8 +27,11 @@ from connectors.aside import Aside, Wrong
 from connectors.candidates import Candidate, Contest, contest
 from connectors.collected import Collected, Met
 from connectors.convert import Converter
+from connectors.moments import milliseconds
 from connectors.ownership import VERSION, Owned, Ownership, RowKey
+from connectors.plain import Plain, Read, key_part
 from connectors.source import Fault, Row, Whole
+from connectors.taking import Taking
 
 _LARGEST_ROW = 8_000_000
 """Bytes that a record has at most: set aside, with its original bytes, it has to fit as well."""
@@ -63,7 +70,9 @@ class Collector:
         sealer: Sealer,
         schema_id: int,
         secrets: Secrets,
+        one_by_one: bool = False,
     ) -> None:
+        """`one_by_one`: no row is plain, each is read by itself."""
         self._dataset = dataset
         self.source = source
         self._converter = converter
@@ -75,6 +84,8 @@ class Collector:
         self._codec = Codec(dataset.schema)
         self._ownership = Ownership(dataset, log)
         self._aside = Aside(dataset, source, self._ownership, log, sealer, secrets.row)
+        self._taking = Taking(dataset, source, self._ownership, sealer, schema_id)
+        self._one_by_one = one_by_one
         self._filling: dict[bytes, Candidate] = {}
         self.met = Met()
 
@@ -86,25 +97,48 @@ class Collector:
         self, rows: Iterable[Row], origin: bytes = b"", whole: Whole | None = None
     ) -> Collected:
         """What is to be committed of some rows, and what became of them."""
-        done = Collected()
-        candidates: list[Candidate] = []
-        for row in rows:
-            done.counts.rows += 1
-            outcome = self._candidate(row)
+        rows, done = list(rows), Collected()
+        done.counts.rows += len(rows)
+        read = Read(others=range(len(rows))) if self._one_by_one else self._plain.read(rows)
+        others: list[tuple[int, Candidate]] = []
+        for number in read.others:
+            outcome = self._candidate(rows[number])
             if isinstance(outcome, Fault):
-                done.wrong.append((row, outcome))
+                done.wrong.append((rows[number], outcome))
             else:
-                candidates.append(outcome)
+                others.append((number, outcome))
         if whole is not None:
-            self.met.keys.update(one.key for one in candidates)
-        found = contest(candidates)
+            self.met.keys.update(read.keys, (one.key for _, one in others))
+        alone, shared = _apart(rows, read, {one.key for _, one in others})
+        others += ((read.numbers[place], self._as_candidate(rows, read, place)) for place in shared)
+        found = contest(one for _, one in sorted(others, key=itemgetter(0)))
         done.counts.duplicates += found.duplicates
         done.wrong += found.wrong
+        left = self._taking.take(read, alone, origin, done)
+        found.winners += (self._as_candidate(rows, read, place) for place in left)
         self._append(found, origin, whole, done)
         done.overtaken = found.duplicates + done.counts.outdated
         wrong = [self._wrong(row, fault) for row, fault in done.wrong]
         self._aside.put(wrong, done, origin, self.met if whole is not None else None)
         return done
+
+    @cached_property
+    def _plain(self) -> Plain:
+        """Compiled with the first batch that is collected."""
+        until, secrets = milliseconds(self._latest), self._secrets
+        return Plain(self._dataset, self._converter, secrets.record, secrets.row, until)
+
+    def _as_candidate(self, rows: Sequence[Row], read: Read, place: int) -> Candidate:
+        """A row that was read among others, by itself."""
+        row = rows[read.numbers[place]]
+        return Candidate(
+            row,
+            read.keys[place],
+            read.times[place],
+            read.bodies[place],
+            read.hashes[place],
+            self._mark(row.id),
+        )
 
     def fill(self, rows: Iterable[Row], origin: bytes) -> None:
         """Keep, of rows that stand in a file, the last for each key that is not live: by their
@@ -173,10 +207,10 @@ class Collector:
             return Fault("row_too_large", "", mend)
         row_hash = None if row.deleted else keyed_hash(self._secrets.row, body)
         mark = self._mark(row.id)
-        return Candidate(row, self._key(record), _ms(changed), body, row_hash, mark)
+        return Candidate(row, self._key(record), milliseconds(changed), body, row_hash, mark)
 
     def _key(self, record: Mapping[str, Any]) -> bytes:
-        values = [_plain(record[name]) for name in self._dataset.primary_key]
+        values = [key_part(record[name]) for name in self._dataset.primary_key]
         return keyed_hash(
             self._secrets.record, json.dumps(values, ensure_ascii=False).encode("utf-8")
         )
@@ -331,7 +365,7 @@ class Collector:
         read = self._converter.deletion(row.cells) if row.id and row.cells else None
         updated_at = None
         if isinstance(read, dict) and read["updated_at"] <= self._latest:
-            updated_at = _ms(read["updated_at"])
+            updated_at = milliseconds(read["updated_at"])
         return Wrong(row, fault, self._key_of(row), self._mark(row.id), updated_at)
 
     def _key_of(self, row: Row) -> bytes:
@@ -350,9 +384,18 @@ def _wins(whole: Whole | None, origin: bytes, owned: Owned | None) -> bool:
     return whole.deletes
 
 
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
+def _apart(
+    rows: Sequence[Row], read: Read, taken: Set[bytes]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Of what was read, the places of rows that have their keys to themselves, none of which is
+    among those `taken`, and of all others: every one where there are row ids, for what becomes of
+    a row may then have to do with another's key."""
+    keys = read.keys
+    places = range(len(keys))
+    if any(row.id for row in rows):
+        return (), places
+    count = Counter(keys)
+    if len(count) == len(keys) and taken.isdisjoint(count):
+        return places, ()
+    is_alone = [count[key] == 1 and key not in taken for key in keys]
+    return list(compress(places, is_alone)), [at for at in places if not is_alone[at]]

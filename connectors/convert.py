@@ -39,10 +39,15 @@ class Wrong(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class Cell:
+    """A column and the item that it becomes; `parse` reads what is neither empty nor misplaced."""
+
     column: str
     item: Item
     parse: Parse
+    format: str
+    coded: bool
+    zone: ZoneInfo
 
 
 class Converter:
@@ -50,51 +55,54 @@ class Converter:
 
     def __init__(self, dataset: Dataset, mapping: SourceMapping, divisions: Divisions) -> None:
         self._divisions = divisions
-        self._cells = [self._compile(dataset, column, mapping.zone) for column in mapping.columns]
+        self.cells = [self._compile(dataset, column, mapping.zone) for column in mapping.columns]
         self._deletion = [
-            cell for cell in self._cells if cell.item.name in (*dataset.primary_key, "updated_at")
+            cell for cell in self.cells if cell.item.name in (*dataset.primary_key, "updated_at")
         ]
-        self._keys = [cell for cell in self._cells if cell.item.name in dataset.primary_key]
+        self._keys = [cell for cell in self.cells if cell.item.name in dataset.primary_key]
 
     def record(self, cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
         """The record by item, or the first fault."""
-        return self._record(self._cells, cells)
+        return self._record(self.cells, cells)
 
     def deletion(self, cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
         """The key and the time of a deleted row: whatever else it holds does not matter."""
         return self._record(self._deletion, cells)
 
-    def _record(self, wanted: list[_Cell], cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
+    def _record(self, wanted: list[Cell], cells: Mapping[str, Any]) -> dict[str, Any] | Fault:
         record: dict[str, Any] = {}
         for cell in wanted:
-            value = cells[cell.column]
-            fault = value_fault(cell.column, value)
-            if fault is not None:
-                return fault
-            try:
-                record[cell.item.name] = self._one(cell, value)
-            except Wrong as wrong:
-                return Fault(wrong.reason, cell.column, wrong.mend)
+            value = self.read(cell, cells[cell.column])
+            if isinstance(value, Fault):
+                return value
+            record[cell.item.name] = value
         return record
+
+    def read(self, cell: Cell, value: Any) -> Any:
+        """The value of an item, or what is wrong with its cell."""
+        fault = value_fault(cell.column, value)
+        if fault is not None:
+            return fault
+        try:
+            return self._one(cell, value)
+        except Wrong as wrong:
+            return Fault(wrong.reason, cell.column, wrong.mend)
 
     def column_of(self, item: str) -> str:
         """The column that holds an item."""
-        return next(cell.column for cell in self._cells if cell.item.name == item)
+        return next(cell.column for cell in self.cells if cell.item.name == item)
 
     def key(self, cells: Mapping[str, Any]) -> dict[str, Any] | None:
         """The primary key's items alone, where they can be read."""
         key: dict[str, Any] = {}
         for cell in self._keys:
-            value = cells.get(cell.column)
-            try:
-                if value_fault(cell.column, value) is not None:
-                    return None
-                key[cell.item.name] = self._one(cell, value)
-            except Wrong:
+            value = self.read(cell, cells.get(cell.column))
+            if isinstance(value, Fault):
                 return None
+            key[cell.item.name] = value
         return key
 
-    def _one(self, cell: _Cell, value: Any) -> Any:
+    def _one(self, cell: Cell, value: Any) -> Any:
         if isinstance(value, bytes):
             raise Wrong("undecodable", "store text, not bytes")
         if isinstance(value, str):
@@ -109,12 +117,12 @@ class Converter:
             raise Wrong("misplaced_identifier", "move the number to the item it belongs to")
         return cell.parse(value)
 
-    def _compile(self, dataset: Dataset, column: Column, zone: ZoneInfo) -> _Cell:
+    def _compile(self, dataset: Dataset, column: Column, zone: ZoneInfo) -> Cell:
         item = dataset.by_name[column.item]
         parse = self._parser(item, column.format, zone, scope=item.name == dataset.scope_item)
         if column.codes is not None:
             parse = _coded(column.codes, parse)
-        return _Cell(column.name, item, parse)
+        return Cell(column.name, item, parse, column.format, column.codes is not None, zone)
 
     def _parser(self, item: Item, form: str, zone: ZoneInfo, scope: bool) -> Parse:
         if item.kind is Kind.CITIZEN_ID:

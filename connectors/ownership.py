@@ -6,14 +6,16 @@ here but its time of change and keyed hashes.
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from broker.log.interface import Batch, Log, TableWrite
+from broker.log.interface import Batch, Entries, Log, TableWrite
 from broker.log.topics import owners_table, partition_of, rows_table
 from broker.model import Dataset
 
 _ENTRY = struct.Struct(">qB16s")
+_LIVE = struct.Struct(">qx16s")
+"""The same of a key that is not deleted."""
 _TIME = struct.Struct(">q")
 _GONE = b"\0" * 16
 VERSION = 8
@@ -56,6 +58,31 @@ class Owned:
         return cls(
             source.decode(), updated_at, None if gone else row_hash, origin, more[len(origin) :]
         )
+
+
+class Packed:
+    """Owners as stored, of keys that one source owns, out of one file and without row ids."""
+
+    def __init__(self, source: str, origin: bytes) -> None:
+        self._source = source.encode()
+        self._end = self._source + (b"\0" + origin if origin else b"")
+
+    def live(self, times: Iterable[int], hashes: Iterable[bytes]) -> list[bytes]:
+        """`Owned.pack` of each."""
+        pack, end = _LIVE.pack, self._end
+        return [pack(*one) + end for one in zip(times, hashes, strict=True)]
+
+    def gives_way(self, before: bytes, now: bytes) -> bool:
+        """Whether it is the same source's, of another row and not of a later one."""
+        head = slice(_TIME.size, _ENTRY.size)
+        source, _, _ = before[_ENTRY.size :].partition(b"\0")
+        is_later = _TIME.unpack_from(before) > _TIME.unpack_from(now)
+        return source == self._source and before[head] != now[head] and not is_later
+
+
+def is_live(stored: bytes) -> bool:
+    """Whether a stored owner's key is not deleted."""
+    return stored[_TIME.size] == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +131,10 @@ class Ownership:
         found = self._entries(self._owners, keys)
         return {key: Owned.unpack(stored) for key, stored in found.items()}
 
+    def stored(self, partition: int, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The same of keys of one partition, as stored."""
+        return self._log.entries(self._owners, partition, keys)
+
     def all_of(self, source: str) -> Iterator[tuple[bytes, Owned]]:
         """Every key that a source owns and that is not deleted."""
         for partition in range(self._partitions):
@@ -119,14 +150,18 @@ class Ownership:
         """What sets a key's owner."""
         return TableWrite(self._owners, self.partition(key), key, owned.pack())
 
-    def written(self, batch: Batch) -> dict[bytes, Owned]:
-        """The owners that a batch sets."""
-        found = _written(batch, self._owners)
+    def entries(self, partition: int, packed: Mapping[bytes, bytes]) -> Entries:
+        """What sets the owners of keys of one partition."""
+        return Entries(self._owners, partition, packed)
+
+    def written(self, batch: Batch, keys: Set[bytes]) -> dict[bytes, Owned]:
+        """The owners that a batch sets, of those keys."""
+        found = _written(batch, self._owners, keys)
         return {key: Owned.unpack(stored) for key, stored in found.items()}
 
-    def written_rows(self, batch: Batch) -> dict[bytes, RowKey]:
-        """The rows' keys that a batch notes."""
-        found = _written(batch, self._rows)
+    def written_rows(self, batch: Batch, rows: Set[bytes]) -> dict[bytes, RowKey]:
+        """The keys that a batch notes of those rows."""
+        found = _written(batch, self._rows, rows)
         return {row: RowKey.unpack(stored) for row, stored in found.items()}
 
     def rows_of(self, rows: Iterable[bytes]) -> dict[bytes, RowKey]:
@@ -153,8 +188,10 @@ class Ownership:
         }
 
 
-def _written(batch: Batch, table: str) -> dict[bytes, bytes]:
-    """The entries of a table that a batch sets."""
-    return {
-        one.key: one.value for one in batch.tables if one.table == table and one.value is not None
-    }
+def _written(batch: Batch, table: str, keys: Set[bytes]) -> dict[bytes, bytes]:
+    """The entries of a table that a batch sets, of those keys."""
+    found = {one.key: one.value for one in batch.tables if one.table == table and one.key in keys}
+    for many in batch.entries:
+        if many.table == table:
+            found |= {key: many.values[key] for key in keys & many.values.keys()}
+    return {key: value for key, value in found.items() if value is not None}

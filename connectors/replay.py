@@ -109,7 +109,7 @@ class Replay:
             self._records(some, batch, report)
         else:
             report.lost += len(some)
-        if batch.appends or batch.tables:
+        if batch.writes():
             turn.commit(batch)
         return report
 

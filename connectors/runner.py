@@ -194,7 +194,7 @@ class Runner:
                     return
                 continue
             batch, counts = done.batch, done.counts
-            if batch.appends or batch.tables or page.position != after:
+            if batch.writes() or page.position != after:
                 # also where the position stays: it says that nobody else was here
                 sealed = self._sealer.seal(name, b"", POSITION_SCHEMA, page.position)
                 batch.positions.append(PositionWrite(name, committed, sealed))

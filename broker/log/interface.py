@@ -114,6 +114,10 @@ class Batch:
         self.positions += other.positions
         self.consumed |= other.consumed
 
+    def writes(self) -> bool:
+        """Whether there is anything to write but positions."""
+        return bool(self.appends or self.runs or self.tables or self.entries)
+
     def records(self) -> int:
         """How many records are appended."""
         return len(self.appends) + sum(len(run.keys) for run in self.runs)

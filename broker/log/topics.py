@@ -5,7 +5,7 @@ the partition is a function of the key alone, the same with every engine and tra
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from broker.errors import LogError
 
@@ -13,6 +13,11 @@ from broker.errors import LogError
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a collected key; the partition count is fixed for a dataset's life."""
     return zlib.crc32(key) % partitions
+
+
+def partitions_of(keys: Iterable[bytes], partitions: int) -> list[int]:
+    """The same of many."""
+    return [zlib.crc32(key) % partitions for key in keys]
 
 
 def must_match(known: Mapping[str, int], wanted: Mapping[str, int]) -> None:

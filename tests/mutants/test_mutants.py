@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.cluster_faults import CLUSTER
+from tests.mutants.collecting_faults import COLLECTING
 from tests.mutants.connector_faults import CONNECTORS
 from tests.mutants.faults import FAULTS
 from tests.mutants.kernel_faults import KERNEL
@@ -12,7 +13,7 @@ from tests.mutants.path_faults import PATH
 from tests.mutants.planting import ROOT, assert_holds, functions_in
 from tests.mutants.web_faults import WEB
 
-EVERY = (*FAULTS, *KERNEL, *PATH, *WEB, *CONNECTORS, *CLUSTER)
+EVERY = (*FAULTS, *KERNEL, *COLLECTING, *PATH, *WEB, *CONNECTORS, *CLUSTER)
 
 
 LAWS = sorted({fault.law for fault in EVERY})
@@ -28,7 +29,7 @@ def test_without_a_fault_every_law_holds_in_the_copy(copy: Path, part: int) -> N
 def test_every_law_has_its_fault() -> None:
     covered = {
         fault.law.rpartition("::")[2].partition("[")[0]
-        for fault in (*FAULTS, *KERNEL)
+        for fault in (*FAULTS, *KERNEL, *COLLECTING)
         if fault.law.startswith("tests/laws/")
     }
     laws = set()

@@ -1,0 +1,116 @@
+"""Collecting alone: rows in memory as the sources gave them, the embedded log in a folder.
+
+What is measured is everything from the rows to the commit; not the reading of the source. A
+first load writes an owner for every record; a second run meets every row as it was.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from broker.bootstrap import Broker
+from connectors.mapping import Mapping
+from connectors.runner import Runner, Supply
+from connectors.samples.build import build
+from connectors.source import RowBatch
+from tests import city
+from tests.bench.measure import measured
+
+PEOPLE = 60_000
+RUNS = 5
+DATASET = "ga.resident_base"
+
+
+class InMemory:
+    """A source that has been read already."""
+
+    def __init__(self, name: str, pages: Sequence[RowBatch]) -> None:
+        self.name = name
+        self._pages = pages
+
+    def check(self) -> None:
+        """See `Source`."""
+
+    def batches(self, after: bytes | None, limit: int, again: bool = False) -> Iterator[RowBatch]:
+        """See `Source`: every page, whatever the position."""
+        yield from self._pages
+
+    def total(self) -> int | None:
+        """See `Source`."""
+        return sum(len(page.rows) for page in self._pages)
+
+    def behind(self, after: bytes | None) -> int:
+        """See `Source`."""
+        return 0
+
+
+@contextmanager
+def _sources(people: int) -> Iterator[tuple[Broker, list[tuple[Mapping, InMemory]]]]:
+    """The sample sources of residents, read; the broker that has read them."""
+    with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
+        city.use_mapping(Path(name))
+        build(
+            broker.settings.sources_path, people=people, seed=1, as_of=date.today(),
+            divisions=broker.divisions,
+        )  # fmt: skip
+        yield (
+            broker,
+            [
+                (mapping, InMemory(mapping.name, [*broker.source(mapping).batches(None, 2_000)]))
+                for mapping in broker.mappings()
+                if mapping.dataset == DATASET
+            ],
+        )
+
+
+def _runner(broker: Broker, sources: list[tuple[Mapping, InMemory]]) -> Runner:
+    dataset = broker.catalog.dataset(DATASET)
+    secrets = broker._secrets(dataset)
+    supplies = [
+        Supply(source, partial(broker.collector, mapping, secrets)) for mapping, source in sources
+    ]
+    return Runner(
+        dataset, supplies, log=broker.log, sealer=broker.sealer, emit=broker.telemetry.emit
+    )
+
+
+def _once(sources: list[tuple[Mapping, InMemory]]) -> dict[str, float]:
+    """CPU and wall µs a row, of a first load and of a run that finds everything as it was."""
+    with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
+        runner, found = _runner(broker, sources), dict[str, float]()
+        for what in ("first", "again"):
+            reports, wall, cpu = measured(lambda: runner.run(broker.settings.batch))
+            rows = sum(report.counts.rows for report in reports)
+            found |= {f"{what}_wall": wall / rows * 1e6, f"{what}_cpu": cpu / rows * 1e6}
+        return found
+
+
+def collecting(people: int = PEOPLE, runs: int = RUNS) -> dict[str, Any]:
+    """Medians of several runs, each with a log of its own."""
+    with _sources(people) as (_, sources):
+        found = [_once(sources) for _ in range(runs)]
+        rows = sum(source.total() or 0 for _, source in sources)
+    middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    return {
+        "rows": rows,
+        "runs": runs,
+        **{
+            name: {
+                "records_per_s": round(1e6 / middle[f"{what}_wall"]),
+                "records_per_cpu_s": round(1e6 / middle[f"{what}_cpu"]),
+                "cpu_us_per_record": round(middle[f"{what}_cpu"], 1),
+            }
+            for what, name in (("first", "first_load"), ("again", "unchanged"))
+        },
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(collecting(*map(int, sys.argv[1:]))))
