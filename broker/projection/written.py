@@ -4,6 +4,8 @@ some.
 Law: they are what `Codec` writes.
 """
 
+from functools import cache
+
 _LOW = 1 << 14
 """What two bytes of a number hold."""
 
@@ -23,6 +25,7 @@ LONGEST = 4095
 """Bytes of the longest text that `lengths` has a beginning for."""
 
 
+@cache
 def lengths(before: bytes = b"") -> tuple[bytes, ...]:
     """What stands before a text of so many bytes; `before` all of that, the branch of a union."""
     return tuple(before + number(length) for length in range(LONGEST + 1))
