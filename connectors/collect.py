@@ -394,8 +394,8 @@ def _apart(
     places = range(len(keys))
     if any(row.id for row in rows):
         return (), places
-    count = Counter(keys)
-    if len(count) == len(keys) and taken.isdisjoint(count):
+    if len(set(keys)) == len(keys) and taken.isdisjoint(keys):
         return places, ()
+    count = Counter(keys)
     is_alone = [count[key] == 1 and key not in taken for key in keys]
     return list(compress(places, is_alone)), [at for at in places if not is_alone[at]]

@@ -8,8 +8,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import compress
-from operator import attrgetter, itemgetter
 from typing import Any
 
 from broker.model import Dataset, Schema
@@ -52,7 +50,6 @@ class Plain:
         fields = dataset.schema["fields"]
         by_item = {cell.item.name: cell for cell in converter.cells}
         cells = {name: by_item[name] for name in (one["name"] for one in fields)}
-        self._of_row = itemgetter(*(cell.column for cell in cells.values()))
         places = list(cells)
         self._changed = places.index(CHANGED)
         self._columns: list[Column] = []
@@ -69,7 +66,7 @@ class Plain:
 
     def read(self, rows: Sequence[Row]) -> Read:
         """The rows of a batch that are plain."""
-        numbers: Sequence[int] = [
+        numbers = [
             number
             for number, row in enumerate(rows)
             if not (row.fault or row.deleted or row.origin)
@@ -77,35 +74,36 @@ class Plain:
         if not numbers:
             return Read(others=range(len(rows)))
         some = rows if len(numbers) == len(rows) else [rows[number] for number in numbers]
-        cells = list(zip(*map(self._of_row, map(attrgetter("cells"), some)), strict=True))
-        moments, times = self._moments.read(cells.pop(self._changed))
-        written = [column.written(some) for column, some in zip(self._columns, cells, strict=True)]
+        cells = [row.cells for row in some]
+        moments, times = self._moments.read([one[self._moments.name] for one in cells])
+        written = [column.written([one[column.name] for one in cells]) for column in self._columns]
         written.insert(self._changed, moments)
-        if max(times) >= self._until or any(None in column for column in written):
-            taken = [
-                time < self._until and None not in parts
-                for time, parts in zip(times, zip(*written, strict=True), strict=True)
-            ]
-            written = [list(compress(column, taken)) for column in written]
-            numbers, times = list(compress(numbers, taken)), list(compress(times, taken))
-        found: Any = written  # of bytes, None is in no column any more
+        wrong = {at for at, time in enumerate(times) if time >= self._until}
+        for column in written:
+            if None in column:
+                wrong |= {at for at, one in enumerate(column) if one is None}
+        all_columns: list[list[Any]] = [numbers, times, *written]
+        for at in sorted(wrong, reverse=True):
+            for each in all_columns:
+                del each[at]
+        found: Any = written  # of bytes: None is in no column any more
         bodies = list(map(b"".join, zip(*found, strict=True)))
-        others = () if len(numbers) == len(rows) else {*range(len(rows))}.difference(numbers)
+        others = {*range(len(rows))} if len(numbers) < len(rows) else set[int]()
         return Read(
             numbers,
             self._record_key.all(self._keys(found)),
             times,
             bodies,
             self._row_hash.all(bodies),
-            sorted(others),
+            sorted(others.difference(numbers)),
         )
 
     def _keys(self, written: Sequence[Sequence[bytes]]) -> list[bytes]:
         """The primary key of each row, as JSON."""
         parts = [told(written[place]) for place, told in self._key]
         if len(parts) == 1:
-            return [b"[%b]" % part for part in parts[0]]
-        return [b"[%b]" % b", ".join(some) for some in zip(*parts, strict=True)]
+            return [b"[" + part + b"]" for part in parts[0]]
+        return [b"[" + b", ".join(some) + b"]" for some in zip(*parts, strict=True)]
 
 
 def _told(of: Schema) -> Told:
@@ -116,7 +114,7 @@ def _told(of: Schema) -> Told:
 
     def texts(written: Sequence[bytes]) -> list[bytes]:
         return [
-            b'"%b"' % one[1:] if len(one) <= _ONE_BYTE and one[1:].isalnum() else told[one]
+            b'"' + one[1:] + b'"' if len(one) <= _ONE_BYTE and one[1:].isalnum() else told[one]
             for one in written
         ]
 

@@ -58,9 +58,10 @@ class Taking:
             return []
         left: list[int] = []
         if had:
-            for place, (key, entry) in zip(places, list(now.items()), strict=True):
-                before = had.get(key, b"")
-                if not before:
+            for place in places:
+                key = read.keys[place]
+                before, entry = had.get(key), now[key]
+                if before is None:
                     continue
                 if before == entry:
                     done.counts.unchanged += 1

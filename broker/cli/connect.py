@@ -14,7 +14,7 @@ from broker.cli.shapes import shape
 from broker.cli.up import run as follow_role
 from broker.cli.up import told
 from broker.errors import MappingError, SourceError
-from broker.roles import Role
+from broker.roles import Role, collect_seldom
 from connectors.convert import Converter
 from connectors.mapping import Mapping
 from connectors.runner import Report
@@ -40,6 +40,7 @@ def run(
         follow_role(lambda broker: [_role(broker, dataset)])
         return
     with opened() as broker:
+        collect_seldom()
         done = collect(broker, dataset, again, allow or ())
     failed = [report for reports in done.values() for report in reports if report.error]
     if OUTPUT.as_json:

@@ -24,8 +24,8 @@ COLLECTING = (
     Fault(
         BATCH,
         "connectors/collect.py",
-        "if len(count) == len(keys) and taken.isdisjoint(count):",
-        "if len(count) == len(keys):",
+        "if len(set(keys)) == len(keys) and taken.isdisjoint(keys):",
+        "if len(set(keys)) == len(keys):",
         "who is deleted in the same batch stays",
     ),
     Fault(
