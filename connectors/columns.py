@@ -14,6 +14,7 @@ from broker.errors import ProjectionError
 from broker.model import Item, Kind, Level, Schema
 from broker.projection.avro import Codec
 from broker.projection.written import LONGEST, lengths, number
+from connectors.citizen_ids import LENGTH, doubtful
 from connectors.convert import Cell, Converter
 from connectors.misplaced import holds_identifier
 from connectors.source import MAX_VALUE, Fault
@@ -113,72 +114,22 @@ class Text(Column):
         return [before[len(text)] + text if text else empty for text in texts]
 
 
-class _Digits(dict[str, float]):
-    """What some characters of an ID number add to its check sum (GB 11643); where they do not
-    belong there, what is equal to nothing."""
-
-    def __init__(self, digits: Callable[[str], float]) -> None:
-        self._digits = digits
-
-    def __missing__(self, some: str) -> float:
-        found = self._digits(some)
-        if len(self) >= _KNOWN:
-            self.clear()
-        self[some] = found
-        return found
-
-
-_WRONG = float("nan")
-
-
-def _place(some: str) -> float:
-    if not re.fullmatch("[0-9]{6}", some):
-        return _WRONG
-    a, b, c, d, e, f = map(int, some)
-    return 7 * a + 9 * b + 10 * c + 5 * d + 8 * e + 4 * f
-
-
-def _born(some: str) -> float:
-    parts = _DAYS["%Y%m%d"].fullmatch(some)
-    if parts is None:
-        return _WRONG
-    try:
-        date(*map(int, parts.groups()))
-    except ValueError:
-        return _WRONG
-    a, b, c, d, e, f, g, h = map(int, some)
-    return 2 * a + b + 6 * c + 3 * d + 7 * e + 9 * f + 10 * g + 5 * h
-
-
-def _end(some: str) -> float:
-    """What all before must add up to, modulo 11."""
-    if not re.fullmatch("[0-9]{3}[0-9X]", some):
-        return _WRONG
-    a, b, c = map(int, some[:3])
-    return ("10X98765432".index(some[3]) - 8 * a - 4 * b - 2 * c) % 11
-
-
-_PLACES, _BORN, _ENDS = _Digits(_place), _Digits(_born), _Digits(_end)
-
-
 class CitizenId(Column):
     """A column of ID numbers."""
 
     def __init__(self, name: str, one: One, item: Item) -> None:
         super().__init__(name, one)
-        self._before = (b"" if item.required else _THERE) + number(18)
+        self._before = (b"" if item.required else _THERE) + number(LENGTH)
 
     def written(self, cells: Cells) -> Written:
         """See `Column`."""
         if not TEXTS.issuperset(map(type, cells)):
             return super().written(cells)
-        place, born, end, before, one = _PLACES, _BORN, _ENDS, self._before, self._one
-        return [
-            before + cell.encode()
-            if cell and (place[cell[:6]] + born[cell[6:14]]) % 11 == end[cell[14:]]
-            else one(cell)
-            for cell in cells
-        ]
+        before = self._before
+        found = [before + cell.encode("ascii", "replace") if cell else None for cell in cells]
+        for at in doubtful(cells):
+            found[at] = self._one(cells[at])
+        return found
 
 
 class _Written(dict[str, bytes | None]):

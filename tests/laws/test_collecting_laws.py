@@ -16,9 +16,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stdnum.cn import ric
 
 from broker.log.interface import Batch
 from broker.model import Item, Kind
+from broker.projection import written
+from broker.projection.avro import Codec
 from broker.pseudonym import KeyedHash, keyed_hash
 from broker.seal import Sealer
 from connectors.collect import Collector, Secrets
@@ -53,12 +56,19 @@ TIMES = [
     datetime(2100, 1, 1),
 ]
 PEOPLE = [id_number(index, date(1950 + 9 * index, 2, 28)) for index in range(5)]
+BORN = [
+    start + ric.calc_check_digit(start + "0")
+    for born in ("20000229", "20230229", "00000101", "18990101", "20241301", "20240100")
+    for start in (f"371502{born}123",)
+]
+"""ID numbers of days that are not every year's, or no days, with right check digits."""
+MISTYPED = [PEOPLE[0][:place] + "7" + PEOPLE[0][place + 1 :] for place in range(18)]
 BROKEN: list[Any] = [
     None, "", " ", "\u3000", "x", " 1 ", "0", "1", 1, 0, True, 1.0, 1.5, -0.0, Decimal("1.0"), b"1",
     "a\0b", "\udcff", "名\ud800", "12,000.50", "1e3", "-0.001", "NaN", "9" * 11, "字" * 1400,
     "y" * 5000, "z" * 1_000_001, " " * 1_000_001 + "1", PEOPLE[0], PEOPLE[0].lower(),
     PEOPLE[0][:17] + "0", PEOPLE[0][:17] + "x", PEOPLE[0] + "\n", "３" + PEOPLE[0][1:],
-    PEOPLE[0][:6] + "20230229" + PEOPLE[0][14:], "13812345678", "１３８1234-5678",
+    *BORN, "13812345678", "１３８1234-5678",
     "20240230", "2024-02-30", "2024-2-3", " 2024-02-03", "2024-02-03 25:00:00", "2024/02/03 04:05",
     "2024-02-03T04:05:06Z", "２024-02-03", "2024年02月", date(2024, 2, 3), datetime(2024, 2, 3, 4),
     datetime(2024, 2, 3, 4, tzinfo=UTC), datetime(2024, 2, 3, 4, 5, 6, 789_123), timedelta(1),
@@ -247,21 +257,30 @@ def test_a_batch_is_collected_column_by_column_as_row_by_row(data: st.DataObject
 def test_a_column_is_written_as_cell_by_cell(data: st.DataObject) -> None:
     mapping = data.draw(mappings())
     schema, reader = r.CATALOG.datasets[mapping.dataset].schema, converter(mapping)
-    low = [one for one in reader.cells if one.item.kind is Kind.IDENTIFIER]
-    cell = data.draw(st.sampled_from(low or reader.cells) | st.sampled_from(reader.cells))
+    likely = [one for one in reader.cells if one.item.kind in (Kind.IDENTIFIER, Kind.CITIZEN_ID)]
+    cell = data.draw(st.sampled_from(likely) | st.sampled_from(reader.cells))
     field = next(one for one in schema["fields"] if one["name"] == cell.item.name)
-    one = st.one_of(plain(cell), plain(cell), plain(cell), st.sampled_from(BROKEN), st.text())
+    wrong = st.sampled_from(BROKEN) | st.sampled_from([*BORN, *MISTYPED])
+    one = st.one_of(plain(cell), plain(cell), plain(cell), wrong, st.text())
     cells = data.draw(st.lists(one, max_size=8))
     wanted = list(map(exactly(cell, reader, field), cells))
     if cell.item.name == "updated_at":
-        written, times = Moments(cell, reader, field).read(cells)
-        for raw, got, time in zip(cells, written, times, strict=True):
+        found, times = Moments(cell, reader, field).read(cells)
+        for raw, got, time in zip(cells, found, times, strict=True):
             assert got is None or time == milliseconds(reader.read(cell, raw))
     else:
-        written = compiled(cell, reader, field).written(cells)
-    assert written == wanted
+        found = compiled(cell, reader, field).written(cells)
+    assert found == wanted
     seen["refused"] += None in wanted
     seen["a whole column"] += None not in wanted
+
+
+@settings(max_examples=500)
+@given(st.integers(written.FIRST, written.BEHIND - 1), st.integers(-(1 << 63), (1 << 63) - 1))
+def test_numbers_are_written_as_by_the_codec(time: int, number: int) -> None:
+    codec = Codec({"type": "record", "name": "a", "fields": [{"name": "n", "type": "long"}]})
+    assert written.times([time]) == [codec.encode({"n": time})]
+    assert written.number(number) == codec.encode({"n": number})
 
 
 @settings(max_examples=200)
