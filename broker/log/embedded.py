@@ -23,8 +23,8 @@ from broker.log.watch import Watch
 from broker.sqlite_options import LOG, not_given
 
 _KEYS_A_QUERY = 500
-_FEW, _MANY = 10, 1_000
-"""Rows fetched before their size is looked at."""
+_FEW, _MANY = 10, 250
+"""Rows fetched before their size is looked at; of more at once each costs twice as much."""
 _WIPE_PATIENCE = 0.2
 """Seconds to wait for readers before a wipe is put off."""
 _LAST = "\U0010ffff"
@@ -222,14 +222,18 @@ class EmbeddedLog:
                 " WHERE topic=? AND partition=? AND offset>=? ORDER BY offset LIMIT ?",
                 (number, partition, offset, limit),
             )
-            rows, size, more = list[tuple[int, bytes, bytes | None]](), 0, _FEW
-            while size < PAGE_BYTES and (some := found.fetchmany(more)):
-                rows += some
-                size += sum(len(value) for _, _, value in some if value)
-                fitting = (PAGE_BYTES - size) * len(rows) // (size + 1)
+            offsets, keys, values = list[int](), list[bytes](), list[bytes | None]()
+            size, more = 0, _FEW
+            while size < PAGE_BYTES and (rows := found.fetchmany(more)):
+                some = Page(*zip(*rows, strict=True))
+                offsets += some.offsets
+                keys += some.keys
+                values += some.values
+                size += sum(map(len, filter(None, some.values)))
+                fitting = (PAGE_BYTES - size) * len(keys) // (size + 1)
                 more = max(_FEW, min(fitting, _MANY))
             found.close()
-        return Page(*zip(*rows, strict=True)) if rows else Page((), (), ())
+        return Page(offsets, keys, values)
 
     def keys(
         self, topic: str, partition: int, offset: int, limit: int
