@@ -1,5 +1,6 @@
 """Cities of a known size for the figures: residents, a share, a share of very many rows."""
 
+import hashlib
 import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,8 @@ def live(broker: Broker, consumer: str, items: str = "name sex birth_date") -> S
 
 
 def enlarge(broker: Broker, share: Share, records: int) -> None:
-    """Make a share large: its values again under other keys, straight into the log."""
+    """Make a share large: its values again under other keys, straight into the log. The keys are
+    hashes, as a share's own are."""
     partitions = broker.log.topics()[share.topic]
     values = [
         one.value
@@ -51,7 +53,11 @@ def enlarge(broker: Broker, share: Share, records: int) -> None:
     ]
     for start in range(0, records, _AT_ONCE):
         appends = [
-            Append(share.topic, n % partitions, n.to_bytes(16, "big"), values[n % len(values)])
+            Append(share.topic, n % partitions, _key(n), values[n % len(values)])
             for n in range(start, min(start + _AT_ONCE, records))
         ]
         broker.log.commit(Batch(appends=appends))
+
+
+def _key(number: int) -> bytes:
+    return hashlib.blake2b(number.to_bytes(8, "big"), digest_size=16).digest()
