@@ -7,6 +7,7 @@ frame is the Confluent wire format: 0x00, id (int32, big-endian), Avro body.
 import hashlib
 import json
 import struct
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, insert, select
 
@@ -85,3 +86,16 @@ def unframe(value: bytes) -> tuple[int, bytes]:
     if len(value) < _FRAME.size or value[0] != 0:
         raise RegistryError("a shared value is not framed", mend="read a shared topic")
     return _FRAME.unpack_from(value)[1], value[_FRAME.size :]
+
+
+def bodies(values: Iterable[bytes | None]) -> list[bytes | None]:
+    """The Avro bodies of framed values; None of tombstones."""
+    size = _FRAME.size
+    return [
+        value[size:]
+        if value is not None and len(value) >= size and not value[0]
+        else None
+        if value is None
+        else unframe(value)[1]
+        for value in values
+    ]

@@ -9,17 +9,19 @@ import csv
 import io
 import json
 import os
+from binascii import hexlify
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any, Protocol
 
 import fastavro
 
-from broker.log.interface import Stored
+from broker.log.interface import Page
 from broker.model import Schema
-from broker.projection.avro import Codec
-from broker.registry import unframe
+from broker.registry import bodies
+from broker.web.columns import Columns
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _EXACT_DIGITS = 11
@@ -35,21 +37,40 @@ class Form(Protocol):
     def head(self) -> bytes:
         """What stands before the first record."""
 
-    def batch(self, records: Iterable[Stored]) -> bytes:
+    def batch(self, records: Page) -> bytes:
         """Some records; nothing where there are none."""
 
     def last_words(self, error: Mapping[str, object]) -> bytes:
         """What says in this form that the stream ends before its end; empty where nothing can."""
 
 
-def entries(records: Iterable[Stored], codec: Codec) -> list[dict[str, Any]]:
-    """Records as JSON has them, but for dates and amounts."""
-    return [{"key": record.key.hex(), "value": _value(record, codec)} for record in records]
-
-
 def to_json(value: Any) -> bytes:
     """JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
+    return _json(value).encode()
+
+
+class Entries:
+    """Records as JSON has them: each an object of its key and its value."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._columns = Columns(schema, encode_basestring, _json, "null")
+        names = [encode_basestring(field["name"]) for field in schema["fields"]]
+        fields = ",".join(f"{name.replace('%', '%%')}:%s" for name in names)
+        self._there = f'{{"key":"%s","value":{{{fields}}}}}'
+
+    def texts(self, records: Page) -> list[str]:
+        """The text of each."""
+        keys = [key.hex() for key in records.keys]
+        values = bodies(records.values)
+        there = [body for body in values if body is not None]
+        columns = self._columns.read(there)
+        if len(there) == len(keys):
+            return list(map(self._there.__mod__, zip(keys, *columns, strict=True)))
+        rows = zip(*columns, strict=True)
+        return [
+            f'{{"key":"{key}","value":null}}' if body is None else self._there % (key, *next(rows))
+            for key, body in zip(keys, values, strict=True)
+        ]
 
 
 class NdJson:
@@ -59,15 +80,16 @@ class NdJson:
     extension = "ndjson"
 
     def __init__(self, schema: Schema) -> None:
-        self._codec = Codec(schema)
+        self._entries = Entries(schema)
 
     def head(self) -> bytes:
         """See `Form`."""
         return b""
 
-    def batch(self, records: Iterable[Stored]) -> bytes:
+    def batch(self, records: Page) -> bytes:
         """See `Form`."""
-        return b"".join(to_json(entry) + b"\n" for entry in entries(records, self._codec))
+        lines = self._entries.texts(records)
+        return "\n".join([*lines, ""]).encode()
 
     def last_words(self, error: Mapping[str, object]) -> bytes:
         """See `Form`."""
@@ -85,38 +107,27 @@ class Csv:
     extension = "csv"
 
     def __init__(self, schema: Schema, excel: bool = False) -> None:
-        self._codec = Codec(schema)
+        self._columns = Columns(schema, _unspoilt if excel else str, _cell, "")
         self._names = [field["name"] for field in schema["fields"]]
-        self._excel = excel
 
     def head(self) -> bytes:
         """See `Form`."""
-        return b"\xef\xbb\xbf" + self._written([["key", *self._names]])
+        return b"\xef\xbb\xbf" + _written([["key", *self._names]])
 
-    def batch(self, records: Iterable[Stored]) -> bytes:
+    def batch(self, records: Page) -> bytes:
         """See `Form`."""
-        rows = []
-        for entry in entries(records, self._codec):
-            value = entry["value"] or {}
-            rows.append([entry["key"], *(self._cell(value.get(name)) for name in self._names)])
-        return self._written(rows)
+        values = bodies(records.values)
+        there = [body for body in values if body is not None]
+        rows = zip(*self._columns.read(there), strict=True)
+        nothing = ("",) * len(self._names)
+        return _written(
+            (key.hex(), *(nothing if body is None else next(rows)))
+            for key, body in zip(records.keys, values, strict=True)
+        )
 
     def last_words(self, error: Mapping[str, object]) -> bytes:
         """See `Form`."""
         return b""
-
-    def _cell(self, value: Any) -> str:
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        text = str(_plain(value)) if not isinstance(value, str) else value
-        return f"\t{text}" if self._excel and isinstance(value, str) and _spoilt(text) else text
-
-    def _written(self, rows: Iterable[list[str]]) -> bytes:
-        out = io.StringIO(newline="")
-        csv.writer(out, lineterminator="\r\n").writerows(rows)
-        return out.getvalue().encode()
 
 
 class Avro:
@@ -146,22 +157,24 @@ class Avro:
         fastavro.writer(out, self._schema, [], metadata=metadata, sync_marker=self._sync)
         return out.getvalue()
 
-    def batch(self, records: Iterable[Stored]) -> bytes:
-        """See `Form`: count and size as Avro longs, the entries, the sync marker."""
-        found = [_entry(record) for record in records]
-        data = b"".join(found)
-        return _long(len(found)) + _long(len(data)) + data + self._sync if found else b""
+    def batch(self, records: Page) -> bytes:
+        """See `Form`: count and size as Avro longs, the entries, the sync marker. An entry is the
+        key's length and text, the branch of the value, the value."""
+        keys = records.keys
+        sizes = {size: _long(2 * size) for size in set(map(len, keys))}
+        data = b"".join(
+            [
+                b"%b%b\x00" % (sizes[len(key)], hexlify(key))
+                if body is None
+                else b"%b%b\x02%b" % (sizes[len(key)], hexlify(key), body)
+                for key, body in zip(keys, bodies(records.values), strict=True)
+            ]
+        )
+        return b"".join((_long(len(keys)), _long(len(data)), data, self._sync)) if keys else b""
 
     def last_words(self, error: Mapping[str, object]) -> bytes:
         """See `Form`."""
         return b""
-
-
-def _entry(record: Stored) -> bytes:
-    """An entry's Avro body: the key's length and text, the branch of the value, the value."""
-    key = record.key.hex().encode()
-    value = b"\x00" if record.value is None else b"\x02" + unframe(record.value)[1]
-    return _long(len(key)) + key + value
 
 
 def _long(number: int) -> bytes:
@@ -171,8 +184,24 @@ def _long(number: int) -> bytes:
     return out.getvalue()
 
 
-def _value(record: Stored, codec: Codec) -> dict[str, Any] | None:
-    return None if record.value is None else codec.decode(unframe(record.value)[1])
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _written(rows: Iterable[Iterable[str]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return out.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    """A value that is neither missing nor text, as a cell."""
+    return str(value).lower() if isinstance(value, bool) else _plain(value)
+
+
+def _unspoilt(text: str) -> str:
+    """A text as a cell for Excel."""
+    return f"\t{text}" if _spoilt(text) else text
 
 
 def _plain(value: Any) -> str:

@@ -13,8 +13,6 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 
 from broker.catalog import Catalog
-from broker.log.interface import Stored
-from broker.projection.avro import Codec
 from broker.sharing.keys import ApiKey
 from broker.sharing.share import Share
 from broker.web.cursor import Cursor, Cursors
@@ -31,15 +29,18 @@ from broker.web.documents import (
     ShareName,
     Wait,
 )
-from broker.web.forms import Avro, Csv, Form, NdJson, entries, to_json
+from broker.web.forms import Avro, Csv, Entries, Form, NdJson, to_json
 from broker.web.lines import Line, Lines
 from broker.web.refusal import wrong_cursor
 from broker.web.rights import Right, Rights
 from broker.web.stream import Stream
 from broker.web.waiting import Waiting
 
-BATCH = 1_000
-"""Records that leave together in a stream."""
+BATCH = 5_000
+"""Records that leave together in a stream, at most."""
+
+WEIGHT = 1 << 20
+"""About so many bytes of values leave together in a stream, or one record."""
 
 PIECE = 1 << 16
 """Bytes of a page that leave together."""
@@ -113,15 +114,12 @@ class Desk:
 
     def _json_page(self, right: Right, page: Page) -> Response:
         headers = self.headers(right, page.cursor)
-        body = {
-            "dataset": right.share.dataset,
-            "share": right.share.id,
-            "schema_id": right.share.schema_id,
-            "records": entries(page.records, Codec(right.share.schema)),
-            "cursor": headers["ShuQiao-Cursor"],
-            "more": not page.at_end,
-        }
-        return self._whole(right, to_json(body), "application/json", headers)
+        share = right.share
+        head = {"dataset": share.dataset, "share": share.id, "schema_id": share.schema_id}
+        tail = {"cursor": headers["ShuQiao-Cursor"], "more": not page.at_end}
+        records = ",".join(Entries(share.schema).texts(page.records)).encode()
+        body = to_json(head)[:-1] + b',"records":[' + records + b"]," + to_json(tail)[1:]
+        return self._whole(right, body, "application/json", headers)
 
     def _avro_page(self, right: Right, page: Page) -> Response:
         headers = self.headers(right, page.cursor)
@@ -154,7 +152,7 @@ class Desk:
 
         async def pieces(line: Line) -> AsyncIterator[bytes]:
             yield form.head()
-            batches = self.delivery.snapshot(right, end, BATCH)
+            batches = self.delivery.snapshot(right, end, BATCH, WEIGHT)
             async for piece in iterate_in_threadpool(map(form.batch, batches)):
                 yield piece
 
@@ -165,12 +163,12 @@ class Desk:
     def events(self, found: tuple[Right, Cursor]) -> Response:
         """Everything after the cursor, and what is new as it comes."""
         right, start = found
-        codec = Codec(right.share.schema)
+        entries = Entries(right.share.schema)
 
         def batch(cursor: Cursor) -> tuple[bytes, Cursor]:
             page = self.delivery.page(right, cursor, BATCH, "events")
             mark = self.cursors.write(page.cursor, right.key.consumer)
-            return _events(page.records, codec, mark), page.cursor
+            return _events(entries.texts(page.records), mark), page.cursor
 
         async def pieces(line: Line) -> AsyncIterator[bytes]:
             cursor = start
@@ -256,14 +254,12 @@ def _form(name: SnapshotFormat, share: Share, cursor: str) -> Form:
     return Csv(share.schema, excel=name == "excel")
 
 
-def _events(records: list[Stored], codec: Codec, mark: str) -> bytes:
+def _events(entries: list[str], mark: str) -> bytes:
     """Records as events; the last has the cursor, so that a reader goes on behind a whole batch."""
-    pieces = [
-        b"event: record\ndata: " + to_json(entry) + b"\n" for entry in entries(records, codec)
-    ]
+    pieces = [f"event: record\ndata: {entry}\n" for entry in entries]
     if pieces:
-        pieces[-1] += b"id: " + mark.encode() + b"\n"
-    return b"".join(piece + b"\n" for piece in pieces)
+        pieces[-1] += f"id: {mark}\n"
+    return "".join([f"{piece}\n" for piece in pieces]).encode()
 
 
 def _error_event(error: Mapping[str, object]) -> bytes:

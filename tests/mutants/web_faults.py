@@ -4,6 +4,7 @@ from tests.mutants.faults import Fault
 
 ACCESS = "tests/unit/test_access.py"
 DELIVERY = "tests/unit/test_delivery.py"
+FORMS = "tests/laws/test_form_laws.py"
 LINES = "tests/unit/test_lines.py"
 SLOW = "tests/faults/test_slow.py::test_a_slow_client_is_cut_with_its_right"
 STREAM = "tests/unit/test_stream.py"
@@ -158,6 +159,41 @@ WEB = (
         '    (b"cache-control", b"no-store"),\n',
         "",
         "a cache keeps personal records",
+    ),
+    Fault(
+        f"{FORMS}::test_no_form_says_anything_of_what_is_not_canonical",
+        "broker/web/columns.py",
+        "        if places != list(map(len, bodies)):\n            raise ValueError\n",
+        "",
+        "what is left over of a damaged record is passed over, or read as the next one's",
+    ),
+    Fault(
+        f"{FORMS}::test_wherever_a_byte_is_wrong_nothing_is_said_that_was_not_read",
+        "broker/web/columns.py",
+        "    if not byte and shift:\n        raise ValueError\n",
+        "",
+        "a length that is not canonical is read",
+    ),
+    Fault(
+        f"{FORMS}::test_every_form_says_what_the_record_says",
+        "broker/web/forms.py",
+        "body is None else self._there % (key, *next(rows))",
+        "body is None else self._there % (key, *next(zip(*columns, strict=True)))",
+        "behind a tombstone everybody has the first one's values",
+    ),
+    Fault(
+        f"{DELIVERY}::test_records_that_are_large_come_in_more_pages_and_none_is_lost",
+        "broker/web/delivery.py",
+        " or took >= _NEARLY\n",
+        "\n",
+        "what did not fit into a page is passed over",
+    ),
+    Fault(
+        f"{DELIVERY}::test_a_snapshot_has_every_key_once_as_it_stands_last",
+        "broker/web/delivery.py",
+        "one < below and ",
+        "",
+        "a snapshot has what came after its cursor, and the reader gets it twice",
     ),
     Fault(
         "tests/unit/test_forms.py::test_excel_neither_runs_nor_spoils_a_value",

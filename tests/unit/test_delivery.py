@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from broker.bootstrap import Broker
+from broker.log.interface import Append, Batch
 from broker.telemetry import Event
 from broker.web import records_api
 from broker.web.cursor import Cursors
@@ -99,7 +101,7 @@ def test_what_ends_while_its_pull_is_recorded_does_not_leave(
     if kind == "page":
         assert refused(fixture.delivery.page, right, start, 100, "records") == 41001
     else:
-        assert refused(list, fixture.delivery.snapshot(right, end, 100)) == 41001
+        assert refused(list, fixture.delivery.snapshot(right, end, 100, 1 << 20)) == 41001
     assert not fixture.emitted
 
 
@@ -210,3 +212,76 @@ def test_a_share_that_was_the_callers_is_over_and_another_is_not_there(fixture: 
         assert refused(fixture.rights.to_share, other, right.share.id) == 40404
     assert refused(fixture.rights.to_share, right.key, right.share.id) == 41001
     assert refused(fixture.rights.hold, right) == 41001
+
+
+def many(fixture: Fixture, right: Right, records: int) -> dict[bytes, bytes]:
+    """So many records in the share, some of their keys written again and some gone; what stands
+    under each key at last."""
+    log, topic = fixture.broker.log, right.share.topic
+    (value, *_) = (one for n in range(4) for one in log.page(topic, n, 0, 1).values if one)
+    last: dict[bytes, bytes] = {}
+    for turn in range(2):
+        appends = []
+        for n in range(records):
+            if turn and n % 3:
+                continue
+            key = hashlib.sha256(b"%d" % n).digest()[:16]
+            gone = bool(turn) and n % 2 == 0
+            appends.append(Append(topic, n % 4, key, None if gone else value))
+            if gone:
+                del last[key]
+            else:
+                last[key] = value
+        log.commit(Batch(appends=appends))
+    return last
+
+
+def test_a_snapshot_has_every_key_once_as_it_stands_last(fixture: Fixture) -> None:
+    """However its batches are cut, and its pulls follow one another."""
+    right = fixture.right()
+    start = fixture.delivery.end(right)
+    before = [
+        key for batch in fixture.delivery.snapshot(right, start, 100, 1 << 20) for key in batch.keys
+    ]
+    must = many(fixture, right, 600)
+    for partition in range(4):  # what was superseded leaves gaps
+        fixture.broker.log.compact(right.share.topic, partition, None, 0)
+    end = fixture.delivery.end(right)
+    many(fixture, right, 30)  # what comes later is not of it
+    for size, weight in ((1 << 20, 1 << 30), (50, 1 << 30), (1 << 20, 500), (7, 1)):
+        fixture.emitted.clear()
+        batches = list(fixture.delivery.snapshot(right, end, size, weight))
+        pulls = fixture.broker.pulls.newest(len(batches))[::-1]
+        assert [one.records for one in pulls] == [len(batch.keys) for batch in batches]
+        assert [list(one.position_from) for one in pulls[1:]] == [
+            list(one.position_to) for one in pulls[:-1]
+        ]
+        assert list(pulls[-1].position_to) == list(end.offsets)
+        assert len(fixture.emitted) == len(batches)
+        found = [two for one in batches for two in zip(one.keys, one.values, strict=True)]
+        assert len(found) == len(must) + len(before)
+        assert {key: value for key, value in found if key not in before} == must
+        assert max(len(batch.keys) for batch in batches) <= size
+        if weight < 1 << 20:
+            assert all(sum(map(len, batch.values[:-1])) < weight for batch in batches)
+            assert 10 < len(batches) <= len(found) * len(found[0][1]) // weight + 4 or size == 7
+
+
+def test_records_that_are_large_come_in_more_pages_and_none_is_lost(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = fixture.right()
+    cursor = fixture.delivery.end(right)
+    many(fixture, right, 600)
+    monkeypatch.setattr("broker.log.embedded.PAGE_BYTES", 400)
+    monkeypatch.setattr("broker.web.delivery.PAGE_BYTES", 400)
+    monkeypatch.setattr("broker.web.delivery._NEARLY", 200)
+    found, pages, at_end = 0, 0, False
+    while not at_end:
+        page = fixture.delivery.page(right, cursor, 5_000, "records")
+        cursor, at_end = page.cursor, page.at_end
+        found += len(page.records.keys)
+        pages += 1
+        assert sum(len(one) for one in page.records.values if one) < 1_200
+    assert found == 800 and pages > 5
+    assert cursor.offsets == fixture.delivery.end(right).offsets

@@ -3,24 +3,23 @@
 import csv
 import io
 
-from broker.log.interface import Stored
+from broker.log.interface import Page
 from broker.projection.avro import Codec
 from broker.registry import frame
 from broker.web.forms import Csv
 
-SCHEMA = {"type": "record", "name": "r", "fields": [{"name": "x", "type": "string"}]}
+FIELD = {"name": "x", "type": ["null", "string"]}
+SCHEMA = {"type": "record", "name": "r", "fields": [FIELD]}
 SPOILT = ("=1+1", "+1", "-1", "@x", "\tx", "\rx", "0012", "990000198001160010")
 PLAIN = ("张三", "12", "0", "x=1", "2026-01-01", "")
 
 
 def cells(texts: tuple[str, ...], excel: bool) -> list[str]:
     """The texts as a CSV file has them."""
-    records = [
-        Stored(n, b"k", frame(1, Codec(SCHEMA).encode({"x": text})), 0)
-        for n, text in enumerate(texts)
-    ]
+    values = [frame(1, Codec(SCHEMA).encode({"x": text})) for text in texts]
     form = Csv(SCHEMA, excel=excel)
-    text = (form.head() + form.batch(records)).decode("utf-8-sig")
+    records = form.batch(Page(range(len(values)), [b"k"] * len(values), values))
+    text = (form.head() + records).decode("utf-8-sig")
     return [row[1] for row in csv.reader(io.StringIO(text, newline=""))][1:]
 
 
