@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from broker.errors import ProjectionError, RoutingError
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy
@@ -123,13 +124,6 @@ cdef class Kernel:
     cdef dict _places
     cdef dict _known_digits
 
-    def __cinit__(self):
-        self._fields = NULL
-        self._steps = NULL
-        self._starts = NULL
-        self._bands = NULL
-        self._row = NULL
-
     def __dealloc__(self):
         free(self._fields)
         free(self._steps)
@@ -137,47 +131,57 @@ cdef class Kernel:
         free(self._bands)
         free(self._row)
 
-    def __init__(self, program, int version):
-        """`ValueError` where the program is of another version, or a number in it cannot be."""
+    def __cinit__(self, program, int version):
+        """`ValueError` where the program is of another version, or a number in it cannot be. Once:
+        a kernel that is begun again would read its buffers by another program."""
         if version != VERSION:
             raise ValueError("the kernel was built for another version")
-        self._count = len(program.fields)
+        fields = list(program.fields)
+        self._count = len(fields)
         self._scope = program.scope
-        self._names = [one.name for one in program.fields]
+        self._names = [one.name for one in fields]
         self._templates = len(program.templates)
         self._heads = [one.head for one in program.templates]
+        if not all([type(one) is bytes for one in self._heads]):
+            raise TypeError("a head is no bytes")
         self._others, self._texts, self._keyed = [], [], []
         self._compounds = frozenset(one.encode() for one in program.compounds)
         self._place, self._digits = program.place, program.digits
         self._places, self._known_digits = {}, {}
-        self._learn_fields(program)
-        self._learn_bands(program)
+        self._learn_fields(fields)
+        self._learn_bands(fields, list(program.bands))
         self._learn_steps(program)
         self._learn_row(program)
 
-    cdef _learn_fields(self, program):
+    cdef _learn_fields(self, list fields):
         self._fields = <Field *>malloc(max(self._count, 1) * sizeof(Field))
         if self._fields == NULL:
             raise MemoryError()
         if not -1 <= self._scope < self._count:
             raise ValueError("the division is no field")
-        for number, one in enumerate(program.fields):
+        for number, one in enumerate(fields):
             if not 0 <= one.type <= DECIMAL or not -1 <= one.null <= 1:
                 raise ValueError("a field is of no known type")
-            if one.type == DECIMAL and not 0 < one.precision <= 18:
-                raise ValueError("a decimal has more digits than a number")
-            self._fields[number] = Field(one.type, one.null, 10 ** max(one.precision, 0))
+            if one.type != DECIMAL:
+                self._fields[number] = Field(one.type, one.null, 0)
+                continue
+            if not 0 < one.precision <= 18 or not 0 <= one.scale <= one.precision:
+                raise ValueError("a decimal has more digits than a number, or none")
+            self._fields[number] = Field(one.type, one.null, 10 ** one.precision)
 
-    cdef _learn_bands(self, program):
-        bounds = list(program.bands)
+    cdef _learn_bands(self, list fields, list bounds):
         self._band_count = len(bounds)
-        pairs = zip(bounds, bounds[1:])
+        pairs = list(zip(bounds, bounds[1:]))
+        if not bounds or not all([type(one) is int and one >= 0 for one in bounds]):
+            raise ValueError("bands begin with whole numbers from zero")
+        if not all([low < high for low, high in pairs]):
+            raise ValueError("bands rise")
         self._band_words = [f"{low}-{high}".encode() for low, high in pairs]
         self._band_words.append(f"{bounds[len(bounds) - 1]}-".encode())
         self._bands = <int64_t *>malloc(max(self._count, 1) * self._band_count * sizeof(int64_t))
         if self._bands == NULL:
             raise MemoryError()
-        for number, one in enumerate(program.fields):
+        for number, one in enumerate(fields):
             for at, bound in enumerate(bounds):
                 scaled = bound * 10 ** one.scale if one.type == DECIMAL else 0
                 # beyond what the decimal can be it is never reached
@@ -219,8 +223,12 @@ cdef class Kernel:
             self._row[number] = Row(field, by)
 
     cdef _check_op(self, one):
-        """An operation reads what its field's type has."""
-        if one.op == NULL_ or one.op == KEEP or one.op == OTHER:
+        """An operation reads what its field's type has, and leaves the rest to a reference."""
+        if one.op == NULL_:
+            return
+        if not callable(one.other) or (one.op == PSEUDONYM and one.pseudonyms is None):
+            raise ValueError("a step lacks its reference or its secret")
+        if one.op == KEEP or one.op == OTHER:
             return
         kind = self._fields[<int>one.source].type
         if one.op in (PSEUDONYM, ENDS, SURNAME, ADDRESS, DIVISION):
@@ -232,7 +240,7 @@ cdef class Kernel:
         if not fits:
             raise ValueError("an operation does not fit its field's type")
 
-    def damaged(self, bytes body):
+    def damaged(self, bytes body not None):
         """The name of the first field that is not canonical; empty where only something is left
         over, None where nothing is wrong."""
         cdef Span *spans = self._spans()
@@ -244,7 +252,7 @@ cdef class Kernel:
             return None
         return self._names[bad] if bad < self._count else ""
 
-    def project(self, bytes body, Choices choices):
+    def project(self, bytes body not None, Choices choices not None):
         """What is chosen for the record (see `Choices`), and for each of its templates the Avro
         body that a share gets; None where an item of it cannot be shown. None for all where the
         record is not canonical."""
@@ -267,16 +275,18 @@ cdef class Kernel:
             free(out.data)
             free(spans)
 
+    @cython.boundscheck(True)
+    @cython.nonecheck(True)
     def land(
         self,
-        list keys,
-        list bodies,
-        Choices choices,
-        dict held,
+        list keys not None,
+        list bodies not None,
+        Choices choices not None,
+        dict held not None,
         frozenset nobody,
-        list outputs,
-        list hashes,
-        dict moved,
+        list outputs not None,
+        list hashes not None,
+        dict moved not None,
     ):
         """A batch of records, by their collected keys: what each share gets of them is put into
         its `outputs` (its own keys, and values or None), and into `moved` who holds a key, where
@@ -290,14 +300,17 @@ cdef class Kernel:
         cdef list left = []
         cdef list begun
         cdef list values
-        cdef bytes key
+        cdef bytes key, body
         out.data, out.size, out.room = NULL, 0, 0
         if len(keys) != len(bodies) or len(outputs) != len(hashes):
             raise ValueError("what belongs together is of two lengths")
-        begun = [len(<list>(<tuple>output)[0]) for output in outputs]
+        begun = [len(<list?>(<tuple?>output)[0]) for output in outputs]
         try:
             for n in range(len(keys)):
-                if self._walk(bodies[n], spans) != FOUND:
+                body = bodies[n]
+                if body is None:
+                    raise TypeError("a record is no bytes")
+                if self._walk(body, spans) != FOUND:
                     left.append(n)
                     continue
                 division = self._place_of(spans)
@@ -316,23 +329,23 @@ cdef class Kernel:
                 if change is None:
                     change = tuple(chosen.change(before))
                     _remember(chosen.changes, before, change)
-                writes, ended, after = <tuple>change
-                for slot, place in <tuple>writes:
-                    share_keys, share_values = <tuple>outputs[slot]
-                    (<list>share_keys).append(key)
-                    (<list>share_values).append(values[place])
-                for slot in <tuple>ended:
-                    share_keys, share_values = <tuple>outputs[slot]
-                    (<list>share_keys).append(key)
-                    (<list>share_values).append(None)
+                writes, ended, after = <tuple?>change
+                for slot, place in <tuple?>writes:
+                    share_keys, share_values = <tuple?>outputs[slot]
+                    (<list?>share_keys).append(key)
+                    (<list?>share_values).append(values[place])
+                for slot in <tuple?>ended:
+                    share_keys, share_values = <tuple?>outputs[slot]
+                    (<list?>share_keys).append(key)
+                    (<list?>share_values).append(None)
                     gone += 1
                 if after is not before and after != before:
                     moved[key] = after
             # share by share, as each has its own secret: so its state stays at hand
             for place in range(len(outputs)):
-                share_keys = (<tuple>outputs[place])[0]
-                for n in range(<Py_ssize_t>begun[place], len(<list>share_keys)):
-                    (<list>share_keys)[n] = (<Keyed>hashes[place]).of(<bytes>(<list>share_keys)[n])
+                share_keys = (<tuple?>outputs[place])[0]
+                for n in range(<Py_ssize_t>begun[place], len(<list?>share_keys)):
+                    (<list>share_keys)[n] = (<Keyed?>hashes[place]).of(<bytes?>(<list>share_keys)[n])
             return left, gone
         finally:
             free(out.data)
@@ -382,7 +395,7 @@ cdef class Kernel:
                 verdict = choices.known[judged] = (choices.given, judged)
                 choices.given += 1
             _remember(choices.verdicts, told, verdict)
-        number, judged = <tuple>verdict
+        number, judged = <tuple?>verdict
         chosen = (<dict>reached).get(number)
         if chosen is None:
             chosen = reached[number] = choices.choose(reached, judged)
@@ -474,6 +487,8 @@ cdef class Kernel:
             shown = self._others[step.other](_raw(span), code)
         except ProjectionError:
             return False
+        if shown is None:
+            raise TypeError("a field is no bytes")
         _put(out, <const uint8_t *>PyBytes_AS_STRING(shown), PyBytes_GET_SIZE(shown))
         return True
 
@@ -494,7 +509,7 @@ cdef class Kernel:
         cdef int n
         if count < 0:
             return 0
-        if count < step.first + step.last + HIDDEN:
+        if count < <Py_ssize_t>step.first + step.last + HIDDEN:
             _byte(out, 0)
             return 1
         for n in range(step.first):
@@ -556,7 +571,7 @@ cdef class Kernel:
         if digits is None:
             digits = self._digits(code.decode())
             _remember(self._known_digits, code, digits)
-        if digits < step.first:
+        if digits < step.first or span.length < step.first:
             _byte(out, 0)
             return 1
         _byte(out, 2)

@@ -27,6 +27,9 @@ VERSION = 1
 LONGEST_NUMBER = 18
 """Digits of a decimal that fits 64 bits whatever they are."""
 
+MOST_SHOWN = (1 << 31) - 1
+"""Characters that a step can show at either end: what the kernel's number holds."""
+
 Raw = Callable[[bytes, str | None], bytes]
 """(the Avro bytes of a value that is not null, the record's division) → the field of the share."""
 
@@ -263,6 +266,8 @@ def _op(item: Item, effect: Effect, source: Field, plain: Any) -> tuple[Op, int,
             return Op.DIVISION, DIGITS[name], 0, ""
         if name in _TEXT_OPS:
             first, last = int(params.get("first", 0)), int(params.get("last", 4))
+            if max(first, last) > MOST_SHOWN:
+                return Op.OTHER, 0, 0, ""
             return _TEXT_OPS[name], first, last, STARS.get(name, "")
     if name == "band" and source.type is Type.DECIMAL:
         return Op.BAND, 0, 0, ""

@@ -2,6 +2,7 @@
 body that is not canonical.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,9 +26,10 @@ from tests.laws import records as r
 
 kernel = pytest.importorskip("broker.projection.kernel", reason="no C compiler: no kernel")
 
+EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "600"))
 FLOOR = 20
 seen: Counter[str] = Counter()
-law = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+law = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 DOMAIN = Pseudonyms(b"k" * 32)
 BASE = next(iter(r.CATALOG.datasets.values()))
 
@@ -280,7 +282,7 @@ def test_what_is_not_canonical_is_refused_as_by_the_reference(
     seen[f"{how} refused"] += slow is None
 
 
-@settings(law, max_examples=150)
+@settings(law, max_examples=max(EXAMPLES // 4, 1))
 @given(worlds(), st.data())
 def test_cut_at_every_byte_and_every_byte_flipped(world: World, data: st.DataObject) -> None:
     both = Both(world)

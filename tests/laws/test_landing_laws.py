@@ -2,6 +2,7 @@
 order, the same tombstones, the same holders, the same records set aside.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from tests.laws import records as r
 if not projector.has_kernel():
     pytest.skip("no C compiler: no kernel", allow_module_level=True)
 
+EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "400"))
 FLOOR = 20
 WRITER, UNKNOWN = 7, 8
 YEAR = 2026
@@ -163,7 +165,7 @@ def floors() -> Iterator[None]:
     assert not short, f"too few interesting cases: {short}"
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_a_batch_lands_by_the_kernel_as_by_the_reference(case: Case) -> None:
     fast, slow = landed(case, reference=False), landed(case, reference=True)

@@ -21,8 +21,8 @@ KERNEL = (
     Fault(
         SAME,
         PYX,
-        "if count < step.first + step.last + HIDDEN:",
-        "if count + 1 < step.first + step.last + HIDDEN:",
+        "if count < <Py_ssize_t>step.first + step.last + HIDDEN:",
+        "if count + 1 < <Py_ssize_t>step.first + step.last + HIDDEN:",
         "a short number is shown nearly whole",
     ),
     Fault(
@@ -63,7 +63,7 @@ KERNEL = (
     Fault(
         LANDED,
         PYX,
-        "                for slot in <tuple>ended:\n",
+        "                for slot in <tuple?>ended:\n",
         "                for slot in ended[:1]:\n",
         "who leaves two shares at once stays in one of them",
     ),
