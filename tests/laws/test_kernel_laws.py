@@ -4,8 +4,8 @@ body that is not canonical.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,23 +14,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.errors import ProjectionError
-from broker.model import Dataset, Item, Kind
+from broker.model import Item, Kind
 from broker.policy.effects import LADDERS
-from broker.policy.model import Effect
 from broker.projection.avro import Codec
-from broker.projection.program import VERSION, By, Shown, compile_program
-from broker.projection.reference import Projection
-from broker.pseudonym import Pseudonyms
+from broker.projection.program import By
 from tests.laws import records as r
+from tests.laws.both import Both, World
 
-kernel = pytest.importorskip("broker.projection.kernel", reason="no C compiler: no kernel")
+pytest.importorskip("broker.projection.kernel", reason="no C compiler: no kernel")
 
 EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "600"))
 FLOOR = 20
 seen: Counter[str] = Counter()
 law = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-DOMAIN = Pseudonyms(b"k" * 32)
 BASE = next(iter(r.CATALOG.datasets.values()))
 
 DATE = {"type": "int", "logicalType": "date"}
@@ -54,16 +50,6 @@ OF_KIND = {
     Kind.AMOUNT: decimals,
 }
 """What an item of a kind usually is; now and then it is something else."""
-
-
-@dataclass
-class World:
-    """A dataset, who wrote a record of it, and the shares' effects."""
-
-    dataset: Dataset
-    writer: dict[str, Any]
-    templates: list[dict[str, Effect]]
-    row: dict[str, By] = field(default_factory=dict)
 
 
 @st.composite
@@ -183,55 +169,6 @@ def body(data: st.DataObject, world: World) -> bytes:
         item = world.dataset.by_name.get(one["name"])
         record[one["name"]] = data.draw(value(avro, item, division))
     return Codec(world.writer)._write(record)
-
-
-class Reached(dict[Any, Any]):
-    """Every template, whatever the record."""
-
-    def __init__(self, templates: Sequence[int]) -> None:
-        self.templates = templates
-
-
-class Both:
-    """The same world by the kernel and by the reference."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        shown = [Shown(one, DOMAIN) for one in world.templates]
-        program = compile_program(world.writer, world.dataset, shown, world.row, r.DIVISIONS)
-        assert program is not None
-        self.kernel = kernel.Kernel(program, VERSION)
-        self.judged: list[Sequence[bytes | None]] = []
-        self.choices = kernel.Choices(self._reach, self._judge, lambda reached, verdict: reached)
-        self.codec = Codec(world.writer)
-        self.references = [
-            Projection(world.dataset, one, DOMAIN, r.DIVISIONS) for one in world.templates
-        ]
-
-    def _reach(self, division: str | None) -> Reached:
-        return Reached(range(len(self.world.templates)))
-
-    def _judge(self, row: Sequence[bytes | None]) -> tuple[int]:
-        self.judged.append(row)
-        return (len(self.judged),)
-
-    def fast(self, body: bytes) -> list[bytes | None] | None:
-        found = self.kernel.project(body, self.choices)
-        return None if found is None else found[1]
-
-    def slow(self, body: bytes) -> list[bytes | None] | None:
-        try:
-            record = self.codec.decode(body)
-        except ProjectionError:
-            return None
-        return [_projected(one, record) for one in self.references]
-
-
-def _projected(reference: Projection, record: Mapping[str, Any]) -> bytes | None:
-    try:
-        return reference.project(record)
-    except ProjectionError:
-        return None
 
 
 @pytest.fixture(autouse=True, scope="module")
