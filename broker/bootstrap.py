@@ -213,6 +213,7 @@ class Broker(Sources):
             self.sharing.shares,
             self.sharing.revision,
             None if self.settings.kafka_servers else self.hold,
+            self.telemetry.emit,
         )
 
     def controlling(self) -> list[Role]:

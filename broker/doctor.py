@@ -19,6 +19,7 @@ from broker.log.interface import DAMAGED
 from broker.log.place import network_file_system
 from broker.policy.load import check_policy
 from broker.private_file import PRIVATE
+from broker.projection.projector import ANOTHER_VERSION, KERNEL, chosen
 from broker.seal import PROOF
 from broker.sharing.publishing import left_behind
 from broker.sqlite_options import OLDEST, build_faults
@@ -35,28 +36,32 @@ _NOT_GIVEN = (
     "again; if it stays so, use a Python with another SQLite"
 )
 """What to do where SQLite does not work as it was asked to."""
+_ANEW = "delete .venv and start ./run again, or `pip install --force-reinstall` what you installed"
 _MAY_BE_AHEAD = 60
 """Seconds by which a file may be newer than the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: what was looked at, what was found, and how to mend it (empty: in order)."""
+    """One check: what was looked at, what was found, and how to mend it (empty: in order).
+    `works`: it does its work as it is, though not well."""
 
     check: str
     found: str
     mend: str = ""
+    works: bool = False
 
     @property
     def well(self) -> bool:
-        """Whether it is in order."""
-        return not self.mend
+        """Whether nothing is wrong."""
+        return not self.mend or self.works
 
 
 def examine(broker: Broker) -> Iterator[Finding]:
     """Every check, one after the other."""
     checks: tuple[tuple[str, Callable[[Broker], Iterator[Finding]]], ...] = (
         ("python", _python),
+        ("projection", _projection),
         ("disk", _disk),
         ("files", _files),
         ("clock", _clock),
@@ -88,6 +93,18 @@ def _python(broker: Broker) -> Iterator[Finding]:
         yield Finding("sqlite", f"{sqlite3.sqlite_version}: {fault}", mend)
     if not faults:
         yield Finding("sqlite", f"{sqlite3.sqlite_version}, built with what is needed")
+
+
+def _projection(broker: Broker) -> Iterator[Finding]:
+    found = chosen()
+    if found.by == KERNEL:
+        yield Finding("projection", "by the kernel")
+    elif found.why == ANOTHER_VERSION:
+        told = "by the reference, which is slow: the kernel was built for another version"
+        yield Finding("projection", told, f"install anew: {_ANEW}", works=True)
+    else:
+        told = "by the reference, which is slow: the kernel is not built"
+        yield Finding("projection", told, f"install a C compiler, then {_ANEW}", works=True)
 
 
 def _disk(broker: Broker) -> Iterator[Finding]:

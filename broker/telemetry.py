@@ -102,6 +102,19 @@ class BatchRelayed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectionChosen(Event):
+    """Relaying begins: records are projected `by` the kernel, or by the reference; `why` it is not
+    the kernel. Who runs by the reference relays many times slower: `shuqiao doctor`."""
+
+    METRIC: ClassVar[str] = "shuqiao_projection"
+    HELP: ClassVar[str] = "1 for what projects records here: kernel or reference"
+    LABELS: ClassVar[tuple[str, ...]] = ("by",)
+    GAUGE: ClassVar[bool] = True
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RelayQuarantined(Event):
     """A collected record could not be relayed: gone from the shares that held it."""
 
@@ -289,6 +302,7 @@ EVENTS: tuple[type[Event], ...] = (
     RowQuarantined,
     SourceStopped,
     RowsReplayed,
+    ProjectionChosen,
     BatchRelayed,
     RelayQuarantined,
     GrantDecided,

@@ -17,7 +17,8 @@ def doctor() -> None:
         OUTPUT.document([{**asdict(one), "well": one.well} for one in found])
     else:
         for one in found:
-            OUTPUT.say(one.found, one.found, sign="✓" if one.well else "✗", strong=f"{one.check} ")
+            sign = "✓" if not one.mend else "○" if one.well else "✗"
+            OUTPUT.say(one.found, one.found, sign=sign, strong=f"{one.check} ")
             if one.mend:
                 OUTPUT.say(f"    → {one.mend}", f"    → {one.mend}")
     if not all(one.well for one in found):

@@ -11,6 +11,7 @@ from broker.bootstrap import Broker, opened
 from broker.cli.output import OUTPUT
 from broker.cli.up import run
 from broker.errors import RegistryError, SettingsError
+from broker.relay.chosen import tell_projection
 from broker.relay.progress import Progress as Relayed
 from broker.relay.yearly import order_year
 from broker.telemetry import SharesOpen
@@ -43,6 +44,7 @@ def relay(
 
 def relay_all(broker: Broker) -> dict[str, Relayed]:
     """Bring the shares into line with grants and policy, then relay every dataset."""
+    tell_projection(broker.telemetry.emit)
     broker.sharing.settle()
     publish(broker)
     broker.life.provision()

@@ -77,7 +77,28 @@ class Projected(NamedTuple):
 
 def has_kernel() -> bool:
     """Whether the kernel runs; without it the reference does."""
-    return _kernel is not None and _kernel.VERSION == VERSION
+    return chosen().by == KERNEL
+
+
+KERNEL, REFERENCE = "kernel", "reference"
+NOT_BUILT, ANOTHER_VERSION = "not built", "another version"
+
+
+class Chosen(NamedTuple):
+    """Which projection runs here, and why it is not the kernel where it is not."""
+
+    by: str
+    why: str = ""
+
+
+def chosen() -> Chosen:
+    """As it is in this process. A kernel of another version may mean another thing: it never
+    runs."""
+    if _kernel is None:
+        return Chosen(REFERENCE, NOT_BUILT)
+    if _kernel.VERSION != VERSION:
+        return Chosen(REFERENCE, ANOTHER_VERSION)
+    return Chosen(KERNEL)
 
 
 class Projector:

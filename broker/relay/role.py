@@ -12,9 +12,11 @@ from datetime import date
 from broker.hold import Hold
 from broker.log.interface import Log
 from broker.model import Dataset
+from broker.relay.chosen import tell_projection
 from broker.relay.upto import Upto
 from broker.relay.worker import Relay
 from broker.sharing.share import Share
+from broker.telemetry import Event
 
 IDLE = 0.5
 """Seconds after which the sharing state and the holds are looked at again."""
@@ -37,6 +39,7 @@ class RelayRole:
         shares: Callable[[str], Sequence[Share]],
         revision: Callable[[], tuple[int, date]],
         hold: Callable[[str], Hold] | None,
+        emit: Callable[[Event], None],
     ) -> None:
         """`hold` gives the hold of a name; None where the log itself gives out the work."""
         self._relay = relay
@@ -44,10 +47,12 @@ class RelayRole:
         self._datasets = datasets
         self._shares = shares
         self._revision = revision
+        self._emit = emit
         self._holds = {one.id: hold(f"relay.{one.id}") for one in datasets} if hold else {}
 
     def run(self, stop: threading.Event) -> None:
         """See `Role`."""
+        tell_projection(self._emit)
         done: tuple[object, ...] = ()
         upto = Upto(self._log)
         while not stop.is_set():

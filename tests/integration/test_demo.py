@@ -53,8 +53,28 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("zh", ("一次采集", "什么也没有收到", "未满 14 周岁", "不得接收任何行", "接下来可以试")),
-        ("en", ("Collected once", "gets nothing", "under 14", "may receive no row", "to try next")),
+        (
+            "zh",
+            (
+                "投影由",
+                "一次采集",
+                "什么也没有收到",
+                "未满 14 周岁",
+                "不得接收任何行",
+                "接下来可以试",
+            ),
+        ),
+        (
+            "en",
+            (
+                "are projected by",
+                "Collected once",
+                "gets nothing",
+                "under 14",
+                "may receive no row",
+                "to try next",
+            ),
+        ),
     ],
 )
 def test_it_speaks_and_twice_is_no_trouble(

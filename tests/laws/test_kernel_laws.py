@@ -18,10 +18,11 @@ from broker.model import Item, Kind
 from broker.policy.effects import LADDERS
 from broker.projection.avro import Codec
 from broker.projection.program import By
+from tests.kernel import needs_kernel
 from tests.laws import records as r
 from tests.laws.both import Both, World
 
-pytest.importorskip("broker.projection.kernel", reason="no C compiler: no kernel")
+needs_kernel()
 
 EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "600"))
 FLOOR = 20

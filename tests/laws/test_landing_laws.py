@@ -17,7 +17,6 @@ from broker.log.interface import Entries, Page
 from broker.model import Dataset, Scope
 from broker.policy.model import RowRule
 from broker.policy.predicate import AgeUnder, Not, Prefix
-from broker.projection import projector
 from broker.projection.avro import Codec
 from broker.projection.derive import shared_schema
 from broker.relay.landing import Lander, Landing
@@ -25,10 +24,10 @@ from broker.relay.membership import Shares
 from broker.relay.plan import Plan
 from broker.seal import Sealer
 from broker.sharing.share import Share
+from tests.kernel import needs_kernel
 from tests.laws import records as r
 
-if not projector.has_kernel():
-    pytest.skip("no C compiler: no kernel", allow_module_level=True)
+needs_kernel()
 
 EXAMPLES = int(os.environ.get("SHUQIAO_EXAMPLES", "400"))
 FLOOR = 20

@@ -17,7 +17,30 @@ STORE = "broker/store/engine.py"
 RENAMED = "tests/unit/test_renamed.py"
 SERVICE = "broker/sharing/service.py"
 
+PROJECTING = "tests/unit/test_projector.py"
+
 PATH = (
+    Fault(
+        f"{PROJECTING}::test_it_is_said_in_the_log_and_in_a_metric",
+        "broker/projection/projector.py",
+        "if _kernel.VERSION != VERSION:",
+        "if _kernel.VERSION < VERSION:",
+        "a kernel that was built for another version masks as that version did",
+    ),
+    Fault(
+        "tests/unit/test_relay_role.py::test_it_begins_by_saying_which_projection_runs",
+        "broker/relay/role.py",
+        "        tell_projection(self._emit)\n",
+        "",
+        "nobody learns why the relay is slow",
+    ),
+    Fault(
+        f"{PROJECTING}::test_doctor_says_it_and_calls_nothing_wrong",
+        "broker/doctor.py",
+        "return not self.mend or self.works",
+        "return not self.mend",
+        "an installation without a C compiler is called broken",
+    ),
     Fault(
         FOUND,
         RECONCILE,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel import needs_kernel
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.kernel_faults import KERNEL
 from tests.mutants.planting import assert_noticed
@@ -16,5 +17,5 @@ def test_the_law_notices(copy: Path, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", KERNEL, ids=str)
 def test_the_kernels_law_notices(copy: Path, fault: Fault) -> None:
-    pytest.importorskip("broker.projection.kernel", reason="no C compiler: no kernel")
+    needs_kernel()
     assert_noticed(copy, fault)

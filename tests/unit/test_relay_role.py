@@ -15,6 +15,7 @@ from broker.log.interface import Append, Batch, End, PositionWrite
 from broker.relay.position import year_position
 from broker.relay.progress import Progress
 from broker.relay.role import RelayRole
+from broker.telemetry import Event, ProjectionChosen
 from tests.city import until
 
 TOPIC = "collected.x.y"
@@ -54,6 +55,7 @@ class Roled:
         self.relay = Relaying()
         self.revision = 1
         self.shares: list[Any] = []
+        self.emitted: list[Event] = []
         self.role = RelayRole(
             cast(Any, self.relay),
             self.log,
@@ -61,6 +63,7 @@ class Roled:
             lambda dataset: self.shares,
             lambda: (self.revision, date(2026, 1, 1)),
             None,
+            self.emitted.append,
         )
 
     def append(self, partition: int) -> None:
@@ -100,6 +103,14 @@ def untold(roled: Roled) -> None:
     state = watch._look()
     watch._look = lambda: state
     watch.changed = lambda: None  # type: ignore[method-assign]
+
+
+def test_it_begins_by_saying_which_projection_runs(roled: Roled) -> None:
+    with running(roled):
+        roled.looks_at(0, 1, 2)
+        roled.append(1)
+        roled.looks_at(1)
+    assert [type(one) for one in roled.emitted] == [ProjectionChosen]
 
 
 def test_only_a_partition_that_has_grown_is_looked_at(roled: Roled) -> None:

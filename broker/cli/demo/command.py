@@ -26,6 +26,7 @@ from broker.cli.output import OUTPUT, configure
 from broker.cli.relay import relay_all, show_progress
 from broker.errors import SettingsError
 from broker.hold import Presence
+from broker.projection.projector import KERNEL, chosen
 from broker.quarantine import Quarantine
 from broker.settings import Settings, load_settings
 from connectors.runner import Report
@@ -65,6 +66,7 @@ def demo(
     ctx.with_resource(engine(on, state / ENGINE))
     with opened() as broker:
         today = broker.today
+        _projection()
         OUTPUT.head("一 三个部门，各有各的系统", "1  Three departments, each with its own system")
         expected = _departments(broker, people, seed, mess, today)
         OUTPUT.head("二 一次采集", "2  Collected once")
@@ -88,6 +90,19 @@ def demo(
         _type(ctx, words)
     with opened() as broker:
         go_on(broker, Population(people, seed, today, broker.divisions), seed)
+
+
+def _projection() -> None:
+    """By what records are projected, as everything seems slow where that is the reference."""
+    if chosen().by == KERNEL:
+        OUTPUT.say("投影由内核执行", "records are projected by the kernel", sign="✓")
+        return
+    OUTPUT.say(
+        "投影由参考实现执行：结果相同，但慢得多；原因和办法见 ./run doctor",
+        "records are projected by the reference: the same, but much slower; ./run doctor says why "
+        "and what to do",
+        sign="○",
+    )
 
 
 def _empty(state: Path, presence: Presence) -> None:
