@@ -8,7 +8,9 @@ that a million keys cost two megabytes and not two hundred.
 from broker.log.interface import Log, Page
 
 _BITS_A_KEY = 16
-_LEAST = 1 << 16
+_LEAST, _MOST = 1 << 16, 1 << 26
+"""Bits: however far the offsets of a partition have come, eight megabytes are the most."""
+
 KEYS_AT_ONCE = 20_000
 """As many as are read in some hundredths of a second."""
 
@@ -24,7 +26,7 @@ class LastVersions:
         self._topic = topic
         self._partition = partition
         self._next = start
-        self._mask = _power(max(_LEAST, (end - start) * _BITS_A_KEY)) - 1
+        self._mask = _power(min(_MOST, max(_LEAST, (end - start) * _BITS_A_KEY))) - 1
         self._seen = bytearray((self._mask >> 3) + 1)
         self._last: dict[bytes, int] = {}
 

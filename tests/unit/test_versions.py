@@ -57,3 +57,13 @@ def test_what_comes_while_it_looks_is_later(tmp_path: Path) -> None:
     assert last.look()
     assert last.newest(log.page("t", 0, 0, 9)) == [1, 2]
     log.close()
+
+
+def test_offsets_that_have_come_far_cost_no_more() -> None:
+    """As where a partition was compacted for years: few records, and offsets without end."""
+    log = Standing([b"a" * 16, b"b" * 16, b"a" * 16])
+    last = LastVersions(log, "t", 0, 0, 1 << 50)  # type: ignore[arg-type]
+    while not last.look():
+        continue
+    page = Page([0, 2, 4], [key for _, key in log.found], [b""] * 3)
+    assert last.newest(page) == [1, 2]
