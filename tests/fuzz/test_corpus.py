@@ -4,13 +4,12 @@ them cut short, and with something behind it.
 
 import pytest
 
-from broker.projection import projector
 from tests.fuzz import corpus
 from tests.fuzz.oracle import Oracle
 from tests.fuzz.programs import programs
+from tests.kernel import needs_kernel
 
-if not projector.has_kernel():
-    pytest.skip("no C compiler: no kernel", allow_module_level=True)
+needs_kernel()
 
 KEPT = corpus.read()
 CUTS = 60

@@ -10,16 +10,15 @@ import pytest
 from broker.errors import ProjectionError
 from broker.model import Kind
 from broker.policy.effects import LADDERS
-from broker.projection import projector
 from broker.projection.program import By, Shown
 from broker.projection.projector import Projector
 from broker.projection.reference import Projection
 from tests.fuzz.programs import BASE, DATE, MICROS, MILLIS, decimal
+from tests.kernel import needs_kernel
 from tests.laws.both import DOMAIN, Both, World
 from tests.laws.records import DIVISIONS
 
-if not projector.has_kernel():
-    pytest.skip("no C compiler: no kernel", allow_module_level=True)
+needs_kernel()
 
 SOUND: dict[str, tuple[Any, bytes]] = {
     "flag": ("boolean", b"\x01"),

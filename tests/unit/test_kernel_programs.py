@@ -1,5 +1,6 @@
 """A program that cannot be right makes no kernel; what else it is given cannot break one."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,9 +25,11 @@ from broker.projection.program import (
     compile_program,
 )
 from broker.pseudonym import Pseudonyms
+from tests.kernel import needs_kernel
 from tests.laws.records import CATALOG, DIVISIONS
 
-kernel: Any = pytest.importorskip("broker.projection.kernel", reason="no C compiler: no kernel")
+needs_kernel()
+kernel: Any = importlib.import_module("broker.projection.kernel")
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 SECRET = Pseudonyms(b"k" * 32)

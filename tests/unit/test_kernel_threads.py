@@ -13,9 +13,9 @@ from broker.projection import projector
 from tests.fuzz import mutate
 from tests.fuzz.oracle import Judged, Oracle
 from tests.fuzz.programs import programs
+from tests.kernel import needs_kernel
 
-if not projector.has_kernel():
-    pytest.skip("no C compiler: no kernel", allow_module_level=True)
+needs_kernel()
 
 THREADS = 8
 ROUNDS = 2
