@@ -78,9 +78,10 @@ class Campaign:
         found: dict[str, list[bytes]] = {}
         for name, bodies in self.inputs.items():
             self.inputs[name] = []
-            for body in sorted(set(bodies), key=lambda one: (len(one), one)):
+            ordered = sorted(set(bodies), key=lambda one: (len(one), one))
+            for body in ordered:
                 self.run(name, body)
-            found[name] = self.inputs[name]
+            found[name] = self.inputs[name] or ordered[:1]
         for name, body, _ in self.finds:
             found[name].append(body)
         return found

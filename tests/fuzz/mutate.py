@@ -42,7 +42,8 @@ def text(dice: Random) -> str:
         case 3:
             return "".join(dice.choice("0123456789X*") for _ in range(dice.choice((4, 8, 17, 18))))
         case 4:
-            return f"110101{dice.randrange(1900, 2030)}{dice.randrange(10**8):08d}"
+            number = f"110101{dice.choice((1980, 2019, 2020, 2030))}{dice.randrange(10**8):08d}"
+            return number[: dice.choice((6, 9, 10, 17, 18, 18, 18))]
         case 5:
             return dice.choice(("欧阳", "司马", "张", "王", "é", "𠮷")) + "玉" * dice.randrange(4)
         case 6:

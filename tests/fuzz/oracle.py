@@ -47,12 +47,16 @@ class Oracle(Both):
         self._read: list[tuple[str, Callable[[bytes], Any]]] = [
             (name, value_reader(types[name])) for name in world.row
         ]
+        self.begin_anew()
+        self._hashes = [projector.keyed(b"s" * 32) for _ in world.templates]
+
+    def begin_anew(self) -> None:
+        """Nothing is remembered of what was judged so far."""
         self.choices = projector._kernel.Choices(
-            lambda division: Judged(range(len(world.templates))),
+            lambda division: Judged(range(len(self.world.templates))),
             self._verdict_of,
             lambda reached, verdict: Judged(reached.templates, verdict),
         )
-        self._hashes = [projector.keyed(b"s" * 32) for _ in world.templates]
 
     def check(self, body: bytes) -> bool:
         """Whether the body is a record; `AssertionError` where the two do not agree."""

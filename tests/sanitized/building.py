@@ -105,4 +105,6 @@ def command(kernel: Path, *words: str) -> list[str]:
 
 
 def _do(words: Sequence[str]) -> None:
-    subprocess.run(words, check=True, capture_output=True)
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"{words[0]} failed: {(ended.stdout + ended.stderr)[-2000:]}")
