@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from deploy import wheel
+from tests.debian import lacking
 
 ASKED = """
 import sys
@@ -28,6 +29,8 @@ def test_without_a_compiler_it_installs_and_the_reference_runs(tmp_path: Path) -
         [*command, str(wheel.copied(tmp_path))],
         env=without, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    if "satisfies the requirement setuptools" in installed.stderr:
+        lacking("no package registry is reached: nothing can be built from source")
     assert installed.returncode == 0, installed.stderr[-2000:]
     assert (place / "broker" / "projection" / "program.py").exists()
     assert not list((place / "broker" / "projection").glob("kernel*.so"))

@@ -11,16 +11,15 @@ import pytest
 
 from broker.model import Kind
 from broker.policy.effects import LADDERS
-from broker.projection import projector
 from broker.projection.avro import Codec
 from broker.projection.program import By
 from tests.fuzz.oracle import Oracle
 from tests.fuzz.programs import BASE, DATE
+from tests.kernel import needs_kernel
 from tests.laws.both import World
 from tests.laws.records import VILLAGES
 
-if not projector.has_kernel():
-    pytest.skip("no C compiler: no kernel", allow_module_level=True)
+needs_kernel()
 
 ITEMS: list[tuple[str, Kind, Any]] = [
     ("number", Kind.CITIZEN_ID, "string"),
