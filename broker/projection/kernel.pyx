@@ -293,7 +293,7 @@ cdef class Kernel:
         that is no longer as in `held`. (The numbers of the records that are left to the reference,
         how many tombstones there are.) Of those that are left nothing was put anywhere.
         """
-        cdef Span *spans = self._spans()
+        cdef Span *spans
         cdef Out out
         cdef Py_ssize_t n
         cdef Py_ssize_t gone = 0
@@ -305,6 +305,7 @@ cdef class Kernel:
         if len(keys) != len(bodies) or len(outputs) != len(hashes):
             raise ValueError("what belongs together is of two lengths")
         begun = [len(<list?>(<tuple?>output)[0]) for output in outputs]
+        spans = self._spans()
         try:
             for n in range(len(keys)):
                 body = bodies[n]
