@@ -22,7 +22,7 @@ from tests.bench.lasting import idle, memory
 from tests.bench.latency import latency
 from tests.bench.on_kafka import TIMES, on, placed
 from tests.bench.path import demo_seconds, disk
-from tests.bench.path_rows import Asked, kernel_rows, path_rows, profile
+from tests.bench.path_rows import Asked, collect_rows, kernel_rows, path_rows, profile
 from tests.bench.pull import pull_rows
 from tests.bench.revocation import revocation
 from tests.bench.rows import Row, keep, with_ratios
@@ -88,6 +88,7 @@ def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
     return {
         "kernel": kernel_rows,
         "path": lambda: path_rows(*place, _size(asked)),
+        "collect": lambda: collect_rows(_size(asked)),
         "pull": lambda: pull_rows(*place),
         "disk": lambda: told("disk", *place, disk),
         "decide": lambda: told("decide", *place, deciding),

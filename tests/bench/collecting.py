@@ -5,17 +5,13 @@ is stood for by pages that are unpacked just before they are handed over: that i
 A first load writes an owner for every record; a second run meets every row as it was.
 """
 
-import json
 import pickle
-import statistics
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from broker.bootstrap import Broker
 from broker.roles import collect_seldom
@@ -26,8 +22,6 @@ from connectors.source import RowBatch
 from tests import city
 from tests.bench.measure import measured
 
-PEOPLE = 60_000
-RUNS = 5
 BATCH = 2_000
 DATASET = "ga.resident_base"
 
@@ -93,42 +87,25 @@ def _runner(broker: Broker, sources: list[tuple[Mapping, InMemory]]) -> Runner:
     )
 
 
-def _once(sources: list[tuple[Mapping, InMemory]]) -> dict[str, float]:
-    """CPU and wall µs a row, of a first load and of a run that finds everything as it was."""
+def _once(sources: list[tuple[Mapping, InMemory]]) -> dict[str, dict[str, float]]:
+    """What a first load costs, and a run that finds everything as it was."""
     with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
-        runner, found = _runner(broker, sources), dict[str, float]()
+        runner, found = _runner(broker, sources), dict[str, dict[str, float]]()
         broker.registry.schema_id(broker.catalog.dataset(DATASET).schema)  # once for ever
         collect_seldom()  # as the roles do
-        for what in ("first", "again"):
+        for what in ("first load", "unchanged rows"):
             for _, source in sources:
                 source.seconds = source.cpu = 0.0
             reports, wall, cpu = measured(lambda: runner.run(BATCH))
-            rows = sum(report.counts.rows for report in reports)
             wall -= sum(source.seconds for _, source in sources)
             cpu -= sum(source.cpu for _, source in sources)
-            found |= {f"{what}_wall": wall / rows * 1e6, f"{what}_cpu": cpu / rows * 1e6}
+            rows = sum(report.counts.rows for report in reports)
+            found[what] = {"records": rows, "seconds": wall, "cpu": cpu}
         return found
 
 
-def collecting(people: int = PEOPLE, runs: int = RUNS) -> dict[str, Any]:
-    """Medians of several runs, each with a log of its own."""
+def collecting(people: int, runs: int) -> dict[str, list[dict[str, float]]]:
+    """Both, of several runs, each with a log of its own."""
     with _sources(people) as (_, sources):
         found = [_once(sources) for _ in range(runs)]
-        rows = sum(source.rows for _, source in sources)
-    middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
-    return {
-        "rows": rows,
-        "runs": runs,
-        **{
-            name: {
-                "records_per_s": round(1e6 / middle[f"{what}_wall"]),
-                "records_per_cpu_s": round(1e6 / middle[f"{what}_cpu"]),
-                "cpu_us_per_record": round(middle[f"{what}_cpu"], 1),
-            }
-            for what, name in (("first", "first_load"), ("again", "unchanged"))
-        },
-    }
-
-
-if __name__ == "__main__":
-    print(json.dumps(collecting(*map(int, sys.argv[1:]))))
+    return {what: [one[what] for one in found] for what in found[0]}

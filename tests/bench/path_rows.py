@@ -83,6 +83,13 @@ def kernel_rows() -> Iterator[Row]:
     yield row_of("project: the kernel", "none", "", found["kernel"])
 
 
+def collect_rows(asked: Asked) -> Iterator[Row]:
+    """Collecting from memory: map, validate, encode, seal, append."""
+    found = run({"what": "collect", "people": asked.people // 2, "runs": 2 * asked.runs - 1})
+    for what in ("first load", "unchanged rows"):
+        yield row_of(f"collect from memory, {what}", "embedded", "", found[what])
+
+
 def profile(engine: str, transport: str, people: int, shares: int) -> dict[str, float]:
     """CPU µs a record by step, and in the clients' own threads."""
     found = run(

@@ -21,6 +21,7 @@ from broker.relay.yearly import order_year
 from broker.roles import collect_seldom
 from tests import city
 from tests import kafka as on
+from tests.bench.collecting import collecting
 from tests.bench.measure import measured, peak_mb
 from tests.bench.peers import Copier, naive
 from tests.bench.steps import OPEN, PROJECT, clocked
@@ -143,7 +144,12 @@ class _All(dict[Any, Any]):
     templates = (0,)
 
 
-WORK: dict[str, Callable[..., dict[str, Any]]] = {"copy": copy, "relay": relay, "kernel": kernel}
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
+    "collect": collecting,
+    "copy": copy,
+    "kernel": kernel,
+    "relay": relay,
+}
 
 
 def main() -> None:
