@@ -18,6 +18,7 @@ from deploy.kafka.cluster import missing
 from tests.bench import readme
 from tests.bench.compacting import compaction
 from tests.bench.deciding import deciding
+from tests.bench.delay import delays
 from tests.bench.lasting import idle, memory
 from tests.bench.latency import latency
 from tests.bench.on_kafka import TIMES, on, placed
@@ -89,6 +90,7 @@ def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
         "kernel": kernel_rows,
         "path": lambda: path_rows(*place, _size(asked)),
         "collect": lambda: collect_rows(_size(asked)),
+        "delay": lambda: told("delay", *place, lambda: delays(*place)),
         "pull": lambda: pull_rows(*place),
         "disk": lambda: told("disk", *place, disk),
         "decide": lambda: told("decide", *place, deciding),
@@ -112,6 +114,7 @@ def _kafka(asked: argparse.Namespace, cluster: Any, transport: str) -> dict[str,
         "path": lambda: path_rows(*place, size),
         "pull": lambda: pull_rows(*place),
     }
+    groups["delay"] = lambda: told("delay", *place, lambda: delays(*place))
     for name, work in TIMES.items():
         groups[name] = partial(told, name, *place, partial(work, cluster))
     return groups

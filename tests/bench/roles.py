@@ -52,7 +52,7 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *names: str, **settings: int) -> Iterator[dict[str, Running]]:
+def running(folder: Path, *names: str, **settings: int | str) -> Iterator[dict[str, Running]]:
     """The named roles, each started and ready, until the block ends."""
     environment = {
         **os.environ,

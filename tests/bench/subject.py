@@ -18,9 +18,10 @@ from broker.log.topics import partition_of
 from broker.model import Level
 from broker.policy.model import Consumer
 from broker.projection.avro import Codec
-from broker.pseudonym import keyed_hash
+from broker.pseudonym import KeyedHash, keyed_hash
 from broker.sharing import grants as ledger
 from broker.sharing.application import Application
+from broker.sharing.share import Share
 from tests import city
 
 DATASET = "ga.person"
@@ -111,11 +112,15 @@ class Sealed:
         self._keys: list[list[bytes]] = [[] for _ in range(self.dataset.partitions)]
         self._values: list[list[bytes | None]] = [[] for _ in range(self.dataset.partitions)]
         self.bodies: list[bytes] = []
+        self.people = people
+        self._places: list[tuple[int, int]] = []
+        self._share_keys: list[bytes] = []
         for number in range(people):
             village = villages[number % len(villages)]
             body = codec.encode(record(number, village, addresses[village]))
             key = keyed_hash(b"k" * 32, number.to_bytes(8, "big"))
             partition = partition_of(key, self.dataset.partitions)
+            self._places.append((partition, len(self._keys[partition])))
             self._keys[partition].append(key)
             sealed = body if plain else broker.sealer.seal(topic, key, schema_id, body)
             self._values[partition].append(sealed)
@@ -126,6 +131,26 @@ class Sealed:
     def counts(self) -> list[int]:
         """Records by partition."""
         return [len(keys) for keys in self._keys]
+
+    def change(self, people: Sequence[int]) -> None:
+        """Those once more, in one commit."""
+        batch = Batch()
+        for partition in range(self.dataset.partitions):
+            mine = [at for place, at in (self._places[one] for one in people) if place == partition]
+            if mine:
+                keys, values = self._keys[partition], self._values[partition]
+                topic = self.dataset.collected_topic
+                run = Run(topic, partition, [keys[n] for n in mine], [values[n] for n in mine])
+                batch.runs.append(run)
+        self._log.commit(batch)
+
+    def share_keys(self, broker: Broker, share: Share, people: Sequence[int]) -> list[bytes]:
+        """Under which keys the share has them."""
+        if not self._share_keys:
+            secret = broker.keyring.key(f"share.{share.id}")
+            keys = [self._keys[place][at] for place, at in self._places]
+            self._share_keys = KeyedHash(secret).all(keys)
+        return [self._share_keys[one] for one in people]
 
     def append(self) -> None:
         """All of them, once more."""
