@@ -312,9 +312,29 @@ def test_wherever_a_byte_is_wrong_nothing_is_said_that_was_not_read() -> None:
     assert tried(schema, [body])
     for at in range(len(body) - 8_990):
         byte = body[at]
-        for one in (b"", bytes([byte ^ 1]), bytes([byte ^ 2]), bytes([byte | 0x80, 0])):
+        flipped = [bytes([byte ^ bit]) for bit in (1, 2, 0x80)]  # the last makes text no text
+        for one in (b"", *flipped, bytes([byte | 0x80, 0])):
             tried(schema, [body[:at] + one + body[at + 1 :], body])
         tried(schema, [body[:at], body[at:]])
+
+
+def test_of_many_distinct_values_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that goes on for days keeps no more than at first."""
+    monkeypatch.setattr("broker.web.columns._REMEMBERED", 10)
+    schema = {"type": "record", "name": "shown", "fields": [{"name": "x", "type": ["null", DATE]}]}
+    days = [date(2000, 1, 1 + day) for day in range(30)]
+    bodies = [Codec(schema)._write({"x": day}) for day in days]
+    made = list[str]()
+
+    def words(day: date) -> str:
+        made.append(str(day))
+        return str(day)
+
+    columns = Columns(schema, str, words, "")
+    for _ in range(2):
+        assert columns.read(bodies) == [list(map(str, days))]
+        assert columns.read(bodies[-3:]) == [list(map(str, days[-3:]))]
+    assert made == [str(day) for day in days] * 2
 
 
 def tried(schema: Schema, found: Sequence[bytes]) -> bool:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from broker.bootstrap import Broker
-from broker.log.interface import Append, Batch
+from broker.log.interface import Append, Batch, Page
 from broker.telemetry import Event
 from broker.web import records_api
 from broker.web.cursor import Cursors
@@ -103,6 +104,48 @@ def test_what_ends_while_its_pull_is_recorded_does_not_leave(
     else:
         assert refused(list, fixture.delivery.snapshot(right, end, 100, 1 << 20)) == 41001
     assert not fixture.emitted
+
+
+@pytest.mark.parametrize("kind", ["page", "snapshot"])
+def test_a_batch_leaves_when_it_was_asked_recorded_asked_again_and_confirmed(
+    fixture: Fixture, kind: str
+) -> None:
+    """In that order, behind its reading, and before anybody has it."""
+    right = fixture.right()
+    many(fixture, right, 60)
+    broker, steps = fixture.broker, list[str]()
+
+    def told(step: str, do: Any) -> Any:
+        def doing(*words: Any) -> Any:
+            steps.append(step)
+            return do(*words)
+
+        return doing
+
+    log = SimpleNamespace(
+        page=told("read", broker.log.page), keys=broker.log.keys, end=broker.log.end
+    )
+    delivery = Delivery(
+        log, SimpleNamespace(hold=told("right", fixture.rights.hold)),
+        SimpleNamespace(record=told("pull", broker.pulls.record)), broker.catalog,
+        told("event", fixture.emitted.append), told("log", broker.confirm), lambda: fixture.now,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+    def pages() -> Iterator[Page]:
+        cursor, at_end = delivery.beginning(right), False
+        while not at_end:
+            page = delivery.page(right, cursor, 20, "records")
+            cursor, at_end = page.cursor, page.at_end
+            yield page.records
+
+    end, left = delivery.end(right), 0
+    for batch in pages() if kind == "page" else delivery.snapshot(right, end, 20, 1 << 20):
+        assert steps[-5:] == ["right", "pull", "right", "log", "event"]
+        assert set(steps[:-5]) <= {"read"}
+        assert fixture.emitted[-1].records == len(batch.keys)  # type: ignore[attr-defined]
+        steps.clear()
+        left += 1
+    assert left > 3 and not set(steps) - {"read"}
 
 
 @pytest.mark.parametrize("form", ["json", "avro"])
@@ -257,6 +300,15 @@ def test_a_snapshot_has_every_key_once_as_it_stands_last(fixture: Fixture) -> No
             list(one.position_to) for one in pulls[:-1]
         ]
         assert list(pulls[-1].position_to) == list(end.offsets)
+        for batch, pull in zip(batches, pulls, strict=True):
+            moved = [
+                (start, stop)
+                for start, stop in zip(pull.position_from, pull.position_to, strict=True)
+                if start != stop
+            ]
+            if batch.keys:
+                ((start, stop),) = moved  # what left stands between the two, and nothing else
+                assert start <= batch.offsets[0] and batch.offsets[-1] < stop
         assert len(fixture.emitted) == len(batches)
         found = [two for one in batches for two in zip(one.keys, one.values, strict=True)]
         assert len(found) == len(must) + len(before)
@@ -265,6 +317,19 @@ def test_a_snapshot_has_every_key_once_as_it_stands_last(fixture: Fixture) -> No
         if weight < 1 << 20:
             assert all(sum(map(len, batch.values[:-1])) < weight for batch in batches)
             assert 10 < len(batches) <= len(found) * len(found[0][1]) // weight + 4 or size == 7
+
+
+def test_a_snapshot_of_nothing_is_a_pull_too(fixture: Fixture) -> None:
+    """Who asked for what is no longer there was told so, as of the end."""
+    right, log = fixture.right(), fixture.broker.log
+    topic = right.share.topic
+    gone = [Append(topic, n, key, None) for n in range(4) for key in log.page(topic, n, 0, 99).keys]
+    log.commit(Batch(appends=gone))
+    end = fixture.delivery.end(right)
+    batches = list(fixture.delivery.snapshot(right, end, 100, 1 << 20))
+    assert batches and not any(batch.keys for batch in batches)
+    (pull,) = fixture.broker.pulls.newest(1)
+    assert (pull.records, list(pull.position_to)) == (0, list(end.offsets))
 
 
 def test_records_that_are_large_come_in_more_pages_and_none_is_lost(
