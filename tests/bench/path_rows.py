@@ -72,8 +72,8 @@ def _scoped(place: tuple[str, str], asked: Asked, scopes: str, number: int) -> I
     nested = ", their towns and counties" if scopes == "nested" else ""
     name = f"relay, {number} villages{nested}"
     yield row_of(f"{name}, updates", *place, found["steady"], peak_mb=found["peak_mb"])
-    within = [{**one, "cpu": one["within"]} for one in found["steady"]]
-    yield row_of(f"{name}: open, route, project", *place, within)
+    within = [{**one, "cpu": one["within"], "seconds": one["within"]} for one in found["steady"]]
+    yield row_of(f"{name}: open, route, project", *place, within, part=True)
 
 
 def kernel_rows() -> Iterator[Row]:

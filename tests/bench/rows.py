@@ -56,12 +56,14 @@ def row_of(
 
 
 def with_ratios(rows: Iterable[Row]) -> list[Row]:
-    """The same, each beside the bare copy of its engine and transport."""
+    """The same, each beside the bare copy of its engine and transport; but what is only a part
+    of what the copy does."""
     found = list(rows)
     copies = {(row.engine, row.transport): row for row in found if row.name == COPY}
     for row in found:
         copy = copies.get((row.engine, row.transport))
-        if copy and copy.cpu_us_per_record and row.cpu_us_per_record:
+        whole = not row.more.get("part")
+        if whole and copy and copy.cpu_us_per_record and row.cpu_us_per_record:
             row.ratio_to_copy = round(copy.cpu_us_per_record / row.cpu_us_per_record, 2)
     return found
 

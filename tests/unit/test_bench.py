@@ -32,8 +32,10 @@ def test_the_ratio_is_to_the_copy_of_the_same_engine_and_transport() -> None:
     mine = Row("relay", "kafka", "librdkafka", cpu_us_per_record=8.0)
     alone = Row("relay", "embedded", "", cpu_us_per_record=8.0)
     told = Row("latency", "kafka", "librdkafka")
-    with_ratios([mine, alone, told, *copies])
+    part = Row("relay: open", "kafka", "librdkafka", cpu_us_per_record=2.0, more={"part": True})
+    with_ratios([mine, alone, told, part, *copies])
     assert (mine.ratio_to_copy, alone.ratio_to_copy, told.ratio_to_copy) == (0.5, None, None)
+    assert part.ratio_to_copy is None
 
 
 def test_a_row_takes_the_place_of_its_own_name_alone(results: Path) -> None:
