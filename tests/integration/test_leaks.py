@@ -164,6 +164,7 @@ def test_of_closed_shares_nothing_is_left(tmp_path: Path) -> None:
 
 def test_the_scan_sees_an_unsealed_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sealer, "seal", lambda self, topic, key, schema_id, body: body)
+    monkeypatch.setattr(Sealer, "seal_all", lambda self, topic, keys, schema_id, bodies: bodies)
     monkeypatch.setattr(Sealer, "open", lambda self, topic, key, sealed: Opened(0, sealed))
     prepared(tmp_path, PEOPLE, SEED)
     with city.city(tmp_path) as broker:
