@@ -198,6 +198,7 @@ class Partition:
         if passing is None:
             year = ordered_year(self._log, self._dataset.id)
             passing = Pass(year, 0, self._common.offset)
+            self._last = None  # a catch-up has looked up to an earlier end
             for share in late:
                 place = self._places[share.id]
                 moves.append(PositionWrite(self._place_name(share.id), place, None))

@@ -65,7 +65,7 @@ class Router:
         projections: dict[tuple[object, ...], int] = {}
         for share in shares:
             rule = replace(share.rows, scope=EVERYWHERE)
-            form = (tuple(sorted(share.effects.items())), share.domain)
+            form = (tuple(sorted(share.effects.items())), share.domain, share.schema_id)
             if rule not in rules:
                 rules[rule] = len(self.rules)
                 self.rules.append(rule)
