@@ -292,8 +292,11 @@ def test_lengths_of_one_byte_two_and_three(texts: list[str]) -> None:
     schema = {
         "type": "record", "name": "shown", "fields": [{"name": "x", "type": ["null", "string"]}],
     }  # fmt: skip
-    values = [frame(7, Codec(schema)._write({"x": text})) for text in texts]
+    bodies = [Codec(schema)._write({"x": text}) for text in texts]
+    values = [frame(7, body) for body in bodies]
     assert same(schema, Page(range(len(values)), [b"k" * 16] * len(values), values))
+    columns = Columns(schema, str, str, "")
+    assert columns.read(bodies) == [texts] and columns._codec is None, "none is left to be decoded"
 
 
 def test_wherever_a_byte_is_wrong_nothing_is_said_that_was_not_read() -> None:

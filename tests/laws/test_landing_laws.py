@@ -3,7 +3,7 @@ order, the same tombstones, the same holders, the same records set aside.
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from broker.errors import RegistryError
 from broker.log.interface import Entries, Page
 from broker.model import Dataset, Scope
+from broker.policy.effects import Effect
 from broker.policy.model import RowRule
 from broker.policy.predicate import AgeUnder, Not, Prefix
 from broker.projection.avro import Codec
 from broker.projection.derive import shared_schema
+from broker.registry import unframe
 from broker.relay.landing import Lander, Landing
 from broker.relay.membership import Shares
 from broker.relay.plan import Plan
@@ -93,7 +95,9 @@ sealer = Sealer(Keys())  # type: ignore[arg-type]
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     dataset = draw(st.sampled_from([DATASET, PERMITS]))
-    shares = [_share(draw, dataset, f"s{n}") for n in range(draw(st.integers(1, 5)))]
+    # few ways to be shown, so that shares have them in common
+    shown = [draw(r.effects(dataset)) for _ in range(draw(st.integers(1, 2)))]
+    shares = [_share(draw, dataset, shown, f"s{n}") for n in range(draw(st.integers(1, 5)))]
     codec = Codec(dataset.schema)
     keys, values = list[bytes](), list[bytes | None]()
     for _ in range(draw(st.integers(0, 8))):
@@ -111,8 +115,8 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(dataset, shares, page, held, mine, others, draw(st.booleans()))
 
 
-def _share(draw: st.DrawFn, dataset: Dataset, name: str) -> Share:
-    found = draw(r.effects(dataset)).items()
+def _share(draw: st.DrawFn, dataset: Dataset, shown: list[dict[str, Effect]], name: str) -> Share:
+    found = draw(st.sampled_from(shown)).items()
     released = {item: effect for item, effect in found if effect.name != "drop"}
     scope = draw(st.sampled_from(PLACES))[: draw(st.sampled_from([0, 0, 2, 4, 6, 9, 12]))]
     births = tuple(one.name for one in dataset.items if one.kind == "birth_date")
@@ -124,7 +128,8 @@ def _share(draw: st.DrawFn, dataset: Dataset, name: str) -> Share:
         draw(st.sampled_from([(), (minors,)])),
     )
     schema = shared_schema(dataset, released)
-    return Share(name, dataset.id, released, rows, draw(st.sampled_from("ab")), 40, schema, "LIVE")
+    domain, schema_id = draw(st.sampled_from("ab")), draw(st.sampled_from([40, 41]))
+    return Share(name, dataset.id, released, rows, domain, schema_id, schema, "LIVE")
 
 
 def _sealed(draw: st.DrawFn, dataset: Dataset, codec: Codec, key: bytes) -> bytes | None:
@@ -181,5 +186,14 @@ def test_a_batch_lands_by_the_kernel_as_by_the_reference(case: Case) -> None:
     seen["carried over"] += any(case.others & after for after in fast.moved.values())
     seen["set aside"] += bool(fast.batch.appends)
     seen["two versions"] += len(set(case.page.keys)) < len(case.page.keys)
+    topics = {run.topic for run in fast.batch.runs}
+    schemas = {share.topic: share.schema_id for share in case.shares}
     for run in fast.batch.runs:
         assert list(run.keys) == sorted(run.keys)
+        read = {unframe(value)[0] for value in run.values if value is not None}
+        assert read <= {schemas[run.topic]}, "a value is read by its own share's schema"
+    schemas_of: dict[object, set[int]] = defaultdict(set)
+    for share in case.shares:
+        if share.topic in topics:
+            schemas_of[share.domain, str(share.effects)].add(share.schema_id)
+    seen["shown alike by two schemas"] += any(len(one) > 1 for one in schemas_of.values())

@@ -1,13 +1,13 @@
 """A share's life: opening, live, closing, closed; what follows from a change."""
 
 import secrets
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from broker.bootstrap import Broker
-from broker.errors import GrantError, KeyringError, LogFull, UnknownTopic
+from broker.errors import GrantError, KeyringError, UnknownTopic
 from broker.log.interface import Batch
 from broker.model import Level
 from broker.sharing.service import Outcome
@@ -231,37 +231,6 @@ def test_an_item_that_falls_to_pseudonym_gets_its_domain_a_new_key(tmp_path: Pat
         assert share_of(broker, pseudonym) == after, "one fall, one generation"
 
 
-def test_a_new_year_lets_in_who_has_come_of_age_and_takes_out_who_is_too_old(
-    tmp_path: Path,
-) -> None:
-    city.use_mapping(tmp_path)
-    year = 2026
-    births = [date(year - 13, 12, 31), date(year - 14, 1, 1), date(year - 16, 6, 1)]
-    rows = [
-        city.resident(n, NOW, csrq=f"{born:%Y%m%d}", gmsfhm=city.id_number(n, born))
-        for n, born in enumerate(births)
-    ]
-    city.put(city.county(tmp_path, "371502"), *rows)
-    young = "{age_under: 16}"
-    with city.city(tmp_path, date(year, 12, 31)) as broker:
-        city.collect(broker)
-        adults = city.grant(broker, "adults", "name")
-        under = city.grant(broker, "under", "id_no birth_date", filter=young, minors="basis")
-        city.relay(broker)
-        assert len(city.shown(broker, adults)) == 1
-        assert len(city.shown(broker, under)) == 3
-        before = end_of(broker, adults)
-    with city.city(tmp_path, date(year + 1, 1, 1), relay_batch=1) as broker:
-        progress = city.relay(broker)
-        assert (progress.written, progress.tombstones) == (1, 1)
-        assert len(city.shown(broker, adults)) == 2, "14 by the end of last year"
-        assert len(city.shown(broker, under)) == 2, "16 by the end of this year"
-        assert end_of(broker, adults) == before + 1, "who was in it is not written again"
-        assert city.relay(broker).commits == 0
-    with city.city(tmp_path, date(year, 12, 31)) as broker:
-        assert city.relay(broker).commits == 0, "a clock that goes back changes nothing"
-
-
 def end_of(broker: Broker, outcome: Outcome) -> int:
     assert outcome.share
     return sum(broker.log.end(outcome.share.topic, partition) for partition in range(4))
@@ -362,53 +331,6 @@ def test_a_relay_that_was_overtaken_starts_from_what_is_committed(tmp_path: Path
         assert recompute.held(one, granted) == recompute.wanted(one, granted)
         assert turn > 2
         assert end_of(one, granted) == 20, "nothing twice"
-
-
-def test_ages_are_judged_by_the_committed_year_until_another_is_ordered(tmp_path: Path) -> None:
-    city.use_mapping(tmp_path)
-    born = date(2013, 5, 1)
-    path = city.county(tmp_path, "371502")
-    number = city.id_number(1, born)
-    child = city.resident(1, NOW, csrq=f"{born:%Y%m%d}", gmsfhm=number)
-    city.put(path, city.resident(2, NOW))
-    with city.city(tmp_path, date(2027, 12, 31)) as broker:
-        city.collect(broker)
-        adults = city.grant(broker, "adults", "name")
-        city.relay(broker)
-    city.put(path, child)
-    with city.city(tmp_path, date(2028, 1, 1)) as broker:
-        city.collect(broker)
-        dataset = broker.catalog.dataset(DATASET)
-        broker.relay.run_once(dataset, lambda: broker.sharing.shares(DATASET))
-        assert len(city.shown(broker, adults)) == 1, "judged by 2027"
-        city.relay(broker)
-        assert len(city.shown(broker, adults)) == 2, "judged by 2028"
-
-
-def test_a_yearly_pass_that_could_not_be_written_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    city.use_mapping(tmp_path)
-    born = date(2013, 5, 1)
-    child = city.resident(1, NOW, csrq=f"{born:%Y%m%d}", gmsfhm=city.id_number(1, born))
-    city.put(city.county(tmp_path, "371502"), child)
-    with city.city(tmp_path, date(2027, 12, 31)) as broker:
-        city.collect(broker)
-        adults = city.grant(broker, "adults", "name")
-        city.relay(broker)
-    with city.city(tmp_path, date(2028, 1, 1)) as broker:
-        commit, faults = broker.log.commit, [LogFull("planted")]
-
-        def once_full(batch: Batch) -> None:
-            if batch.records() and faults:
-                raise faults.pop()
-            commit(batch)
-
-        monkeypatch.setattr(broker.log, "commit", once_full)
-        with pytest.raises(LogFull):
-            city.relay(broker)
-        city.relay(broker)
-        assert len(city.shown(broker, adults)) == 1
 
 
 def test_a_domain_gets_its_key_although_its_first_share_never_opened(tmp_path: Path) -> None:
