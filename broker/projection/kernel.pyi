@@ -13,6 +13,7 @@ class Choices:
         reach: Callable[[str | None], dict[Any, Any]],
         judge: Callable[[Sequence[bytes | None]], Any],
         choose: Callable[[Any, Any], Any],
+        most: int = ...,
     ) -> None: ...
 
 class Keyed:

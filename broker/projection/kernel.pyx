@@ -40,6 +40,7 @@ cdef enum:
     FOUND = -1
     HIDDEN = 4  # characters that ENDS must hide at least, as in `masks`
     ROUTES = 65536  # how much a memo holds before it is emptied
+    REMEMBERED = 256  # bytes of what rules read that are remembered with their verdict
 
 cdef int64_t FIRST_DAY = -719162, LAST_DAY = 2932896  # of years 1 to 9999
 cdef int64_t MILLIS_A_DAY = 86400000
@@ -139,9 +140,10 @@ cdef class Kernel:
         fields = list(program.fields)
         self._count = len(fields)
         self._scope = program.scope
+        templates = list(program.templates)
         self._names = [one.name for one in fields]
-        self._templates = len(program.templates)
-        self._heads = [one.head for one in program.templates]
+        self._templates = len(templates)
+        self._heads = [one.head for one in templates]
         if not all([type(one) is bytes for one in self._heads]):
             raise TypeError("a head is no bytes")
         self._others, self._texts, self._keyed = [], [], []
@@ -150,24 +152,27 @@ cdef class Kernel:
         self._places, self._known_digits = {}, {}
         self._learn_fields(fields)
         self._learn_bands(fields, list(program.bands))
-        self._learn_steps(program)
-        self._learn_row(program)
+        self._learn_steps([list(one.steps) for one in templates])
+        self._learn_row(list(program.row))
 
     cdef _learn_fields(self, list fields):
+        cdef int kind, null
         self._fields = <Field *>malloc(max(self._count, 1) * sizeof(Field))
         if self._fields == NULL:
             raise MemoryError()
         if not -1 <= self._scope < self._count:
             raise ValueError("the division is no field")
         for number, one in enumerate(fields):
-            if not 0 <= one.type <= DECIMAL or not -1 <= one.null <= 1:
+            kind, null = one.type, one.null
+            if not 0 <= kind <= DECIMAL or not -1 <= null <= 1:
                 raise ValueError("a field is of no known type")
-            if one.type != DECIMAL:
-                self._fields[number] = Field(one.type, one.null, 0)
+            self._fields[number] = Field(kind, null, 0)
+            if kind != DECIMAL:
                 continue
-            if not 0 < one.precision <= 18 or not 0 <= one.scale <= one.precision:
+            precision, scale = one.precision, one.scale
+            if not 0 < precision <= 18 or not 0 <= scale <= precision:
                 raise ValueError("a decimal has more digits than a number, or none")
-            self._fields[number] = Field(one.type, one.null, 10 ** one.precision)
+            self._fields[number].limit = 10 ** precision
 
     cdef _learn_bands(self, list fields, list bounds):
         self._band_count = len(bounds)
@@ -187,53 +192,57 @@ cdef class Kernel:
                 # beyond what the decimal can be it is never reached
                 self._bands[number * self._band_count + at] = min(scaled, 10 ** 18)
 
-    cdef _learn_steps(self, program):
-        total = sum(len(one.steps) for one in program.templates)
+    cdef _learn_steps(self, list templates):
+        cdef list steps
+        cdef int source, op, first, last
+        total = sum([len(steps) for steps in templates])
         self._steps = <Step *>malloc(max(total, 1) * sizeof(Step))
         self._starts = <int *>malloc((self._templates + 1) * sizeof(int))
         if self._steps == NULL or self._starts == NULL:
             raise MemoryError()
         at = 0
-        for number, template in enumerate(program.templates):
+        for number, steps in enumerate(templates):
             self._starts[number] = at
-            for one in template.steps:
-                if not -1 <= one.source < self._count or not 0 <= one.op <= OTHER:
+            for one in steps:
+                source, op, first, last = one.source, one.op, one.first, one.last
+                if not -1 <= source < self._count or not 0 <= op <= OTHER:
                     raise ValueError("a step has no field or no operation")
-                if (one.source < 0) != (one.op == NULL_) or one.first < 0 or one.last < 0:
+                if (source < 0) != (op == NULL_) or first < 0 or last < 0:
                     raise ValueError("a step's numbers cannot be")
-                self._check_op(one)
-                self._steps[at] = Step(one.source, one.op, one.first, one.last, at)
+                self._check_op(source, op, one)
+                self._steps[at] = Step(source, op, first, last, at)
                 self._others.append(one.other)
                 self._texts.append(one.text.encode())
-                self._keyed.append(Keyed(one.pseudonyms.secret) if one.op == PSEUDONYM else None)
+                self._keyed.append(Keyed(one.pseudonyms.secret) if op == PSEUDONYM else None)
                 at += 1
         self._starts[self._templates] = at
 
-    cdef _learn_row(self, program):
-        self._row_count = len(program.row)
+    cdef _learn_row(self, list row):
+        cdef int field, by
+        self._row_count = len(row)
         self._row = <Row *>malloc(max(self._row_count, 1) * sizeof(Row))
         if self._row == NULL:
             raise MemoryError()
-        for number, (field, by) in enumerate(program.row):
+        for number, (field, by) in enumerate(row):
             if not 0 <= field < self._count or not 0 <= by <= NUMBER:
                 raise ValueError("a row is judged by no field")
-            kind = self._fields[<int>field].type
+            kind = self._fields[field].type
             if (by == BIRTH and kind != DATE) or (by == NUMBER and kind != STRING):
                 raise ValueError("a row is judged by what its field does not have")
             self._row[number] = Row(field, by)
 
-    cdef _check_op(self, one):
+    cdef _check_op(self, int source, int op, one):
         """An operation reads what its field's type has, and leaves the rest to a reference."""
-        if one.op == NULL_:
+        if op == NULL_:
             return
-        if not callable(one.other) or (one.op == PSEUDONYM and one.pseudonyms is None):
+        if not callable(one.other) or (op == PSEUDONYM and one.pseudonyms is None):
             raise ValueError("a step lacks its reference or its secret")
-        if one.op == KEEP or one.op == OTHER:
+        if op == KEEP or op == OTHER:
             return
-        kind = self._fields[<int>one.source].type
-        if one.op in (PSEUDONYM, ENDS, SURNAME, ADDRESS, DIVISION):
+        kind = self._fields[source].type
+        if op in (PSEUDONYM, ENDS, SURNAME, ADDRESS, DIVISION):
             fits = kind == STRING
-        elif one.op == BAND:
+        elif op == BAND:
             fits = kind == DECIMAL
         else:
             fits = kind in (DATE, MILLIS, MICROS)
@@ -329,6 +338,7 @@ cdef class Kernel:
                 change = chosen.changes.get(before)
                 if change is None:
                     change = tuple(chosen.change(before))
+                    choices.grow()
                     _remember(chosen.changes, before, change)
                 writes, ended, after = <tuple?>change
                 for slot, place in <tuple?>writes:
@@ -380,25 +390,21 @@ cdef class Kernel:
         key.size = 0
         for n in range(self._row_count):
             _judged_by(&self._row[n], &spans[self._row[n].field], key)
-        told = PyBytes_FromStringAndSize(<char *>key.data, key.size)
-        verdict = choices.verdicts.get(told)
+        told = verdict = None
+        if key.size <= REMEMBERED:
+            told = PyBytes_FromStringAndSize(<char *>key.data, key.size)
+            verdict = choices.verdicts.get(told)
         if verdict is None:
-            verdict = choices.judge([
+            verdict = choices.numbered(choices.judge([
                 None if spans[self._row[n].field].null else _raw(&spans[self._row[n].field])
                 for n in range(self._row_count)
-            ])
-            if len(choices.known) >= ROUTES:
-                choices.forget()
-            # the number of a verdict, quicker found than the verdict itself, is given once
-            judged = verdict
-            verdict = choices.known.get(judged)
-            if verdict is None:
-                verdict = choices.known[judged] = (choices.given, judged)
-                choices.given += 1
-            _remember(choices.verdicts, told, verdict)
+            ]))
+            if told is not None:
+                _remember(choices.verdicts, told, verdict)
         number, judged = <tuple?>verdict
         chosen = (<dict>reached).get(number)
         if chosen is None:
+            choices.grow()
             chosen = reached[number] = choices.choose(reached, judged)
         return chosen
 
@@ -571,7 +577,8 @@ cdef class Kernel:
         digits = self._known_digits.get(code)
         if digits is None:
             digits = self._digits(code.decode())
-            _remember(self._known_digits, code, digits)
+            if PyBytes_GET_SIZE(code) <= REMEMBERED:
+                _remember(self._known_digits, code, digits)
         if digits < step.first or span.length < step.first:
             _byte(out, 0)
             return 1
@@ -612,22 +619,43 @@ cdef class Choices:
     """What becomes of a record, found once for each division and for each way in which its rows
     can be judged: `reach` names the shares of a division (any mapping, which is filled), `judge`
     the verdict on the values that rules read, `choose` what follows from both: something with
-    `templates`."""
+    `templates`. Of what was chosen, and of what that changes for the holders of a key, no more than
+    `most` is kept."""
 
     cdef readonly dict reached
     cdef readonly dict verdicts
     cdef readonly dict known
     cdef int64_t given
+    cdef int64_t held
+    cdef int64_t most
     cdef readonly object reach
     cdef readonly object judge
     cdef readonly object choose
 
-    def __init__(self, reach, judge, choose):
+    def __init__(self, reach, judge, choose, int64_t most=ROUTES):
         self.reached, self.verdicts, self.known, self.given = {}, {}, {}, 0
         self.reach, self.judge, self.choose = reach, judge, choose
+        self.held, self.most = 0, most
+
+    cdef numbered(self, judged):
+        """A verdict with its number, which is quicker found than it is, and given once."""
+        verdict = self.known.get(judged)
+        if verdict is None:
+            if len(self.known) >= ROUTES:
+                self.forget()
+            self.given += 1
+            verdict = self.known[judged] = (self.given, judged)
+        return verdict
+
+    cdef grow(self):
+        """There will be one more."""
+        self.held += 1
+        if self.held > self.most:
+            self.forget()
 
     cdef forget(self):
         """Begin anew; what is in use goes on being used."""
+        self.held = 0
         self.reached.clear()
         self.verdicts.clear()
         self.known.clear()

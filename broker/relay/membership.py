@@ -7,8 +7,9 @@ in memory is all of a partition or nothing, and as committed: nobody else writes
 two commits of ours.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from broker.errors import LogError, PositionMoved
 from broker.log.interface import Entries, Log
 from broker.log.topics import membership_table, share_sets_table
 
@@ -69,7 +70,7 @@ class Membership:
         if self._known is not None:
             return self._known
         entries = self._log.entries(self._table, self._partition, keys)
-        return {key: self._by_id[set_id] for key, set_id in entries.items()}
+        return self._shares(entries.items())
 
     def _begin_small(self) -> None:
         """Of a partition with few keys, or none yet, all is known at once: what is added to it
@@ -77,19 +78,35 @@ class Membership:
         page = self._log.scan(self._table, self._partition, b"", _FEW)
         if len(page) < min(_FEW, self._room.keys):
             self._room.keys -= len(page)
-            self._known = {key: self._by_id[set_id] for key, set_id in page}
+            self._known = self._shares(page)
 
     def _load(self) -> None:
         """Read the partition into memory, where there is room for it."""
-        by_id, known, after = self._by_id, dict[bytes, Shares](), b""
+        known, after = dict[bytes, Shares](), b""
         while page := self._log.scan(self._table, self._partition, after, _PAGE):
             if len(known) + len(page) > self._room.keys:
-                self._asked = -len(known)  # not soon again
+                self._asked = -max(_PAGE, len(known))  # not soon again
                 return
-            known.update((key, by_id[set_id]) for key, set_id in page)
+            known.update(self._shares(page))
             after = page[-1][0]
         self._room.keys -= len(known)
         self._known = known
+
+    def _shares(self, entries: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Shares]:
+        """By key. `PositionMoved` where somebody else has written a set since `begin`."""
+        by_id = self._by_id
+        try:
+            return {key: by_id[set_id] for key, set_id in entries}
+        except KeyError as missing:
+            since = self._log.entries(self._sets_table, self._partition, missing.args)
+        where = f"{self._sets_table}/{self._partition}"
+        if since:
+            raise PositionMoved("another relay was here", where=where, mend="begin from there")
+        raise LogError(
+            "who holds a record is not known: its set of shares is missing",
+            where=where,
+            mend="the log is damaged: restore it from a backup",
+        )
 
     def changes(self, moved: Mapping[bytes, Shares]) -> list[Entries]:
         """The writes by which these keys are held by these. `committed` once they have landed."""

@@ -6,7 +6,7 @@ is made anew. Plans are compiled once per set of shares.
 """
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 
 from broker.divisions import Divisions
@@ -28,7 +28,9 @@ from broker.telemetry import BatchRelayed, Event, RelayQuarantined
 Shares = Callable[[], Sequence[Share]]
 Advance = Callable[[Progress], None]
 
-_PLANS = 16
+_PLANS = 4
+"""Of a dataset: those of the shares that have joined and of those that open, now and before."""
+
 _PAUSE = 0.1
 """Seconds between two looks at what another worker does."""
 
@@ -59,7 +61,7 @@ class Relay:
         self._emit = emit
         self._tools = Tools(log, sealer, year, self.plan, self._told, batch_size, Room())
         self._partitions: dict[tuple[str, int], Partition] = {}
-        self._plans: OrderedDict[tuple[str, frozenset[str]], Plan] = OrderedDict()
+        self._plans: dict[str, OrderedDict[frozenset[str], Plan]] = defaultdict(OrderedDict)
 
     def run_once(
         self, dataset: Dataset, shares: Shares, advance: Advance = lambda batch: None
@@ -132,6 +134,8 @@ class Relay:
             finally:
                 if place not in self._partitions:
                     worker.forget()
+        if given_away := self._partitions.pop(place, None):
+            given_away.forget()
         return Progress()
 
     def _has_joined(self, share: Share, partition: int) -> bool:
@@ -139,13 +143,13 @@ class Relay:
 
     def plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
         """The compiled plan for some shares."""
-        name = dataset.id, frozenset(share.id for share in shares)
-        if name not in self._plans:
-            self._plans[name] = self._compiled(dataset, shares)
-            if len(self._plans) > _PLANS:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(name)
-        return self._plans[name]
+        plans, name = self._plans[dataset.id], frozenset(share.id for share in shares)
+        if name not in plans:
+            plans[name] = self._compiled(dataset, shares)
+            if len(plans) > _PLANS:
+                plans.popitem(last=False)
+        plans.move_to_end(name)
+        return plans[name]
 
     def reference_plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
         """The plan without the kernel: what the shares are compared with."""

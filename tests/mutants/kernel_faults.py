@@ -7,6 +7,7 @@ SAME = f"{LAWS}::test_the_kernel_is_the_reference"
 REFUSED = f"{LAWS}::test_what_is_not_canonical_is_refused_as_by_the_reference"
 EVERY_BYTE = f"{LAWS}::test_cut_at_every_byte_and_every_byte_flipped"
 LANDED = "tests/laws/test_landing_laws.py::test_a_batch_lands_by_the_kernel_as_by_the_reference"
+MEMORY = "tests/unit/test_kernel_memory.py"
 PYX = "broker/projection/kernel.pyx"
 PROGRAM = "broker/projection/program.py"
 
@@ -91,8 +92,22 @@ KERNEL = (
     Fault(
         "tests/unit/test_kernel_programs.py::test_a_broken_program_is_refused",
         PYX,
-        "or one.first < 0 or one.last < 0:",
-        "or one.first < 0:",
+        "or first < 0 or last < 0:",
+        "or first < 0:",
         "fewer characters than none are shown: what must be hidden is copied",
+    ),
+    Fault(
+        f"{MEMORY}::test_of_divisions_and_holders_together_no_more_is_kept_than_that",
+        PYX,
+        "                    choices.grow()\n",
+        "",
+        "a city whose people move remembers every way from a village to another",
+    ),
+    Fault(
+        f"{MEMORY}::test_a_long_text_that_rules_read_is_not_kept",
+        PYX,
+        "if key.size <= REMEMBERED:",
+        "if True:",
+        "sixty thousand long texts stay in memory",
     ),
 )

@@ -50,7 +50,7 @@ BIRTHS = [None, date(2020, 1, 1), date(2020, 12, 31), date(1980, 1, 1), date(201
 CODES = [None, "", "a", "ab", "\x00"]
 
 
-def _oracle() -> Oracle:
+def judging() -> Oracle:
     items = [
         replace(
             BASE.items[0], name=name, kind=kind, avro=avro, required=False, embeds=(), concept=name
@@ -76,7 +76,7 @@ def _oracle() -> Oracle:
     ids=["numbers", "numbers and a birth", "births", "births and codes", "codes"],
 )
 def test_what_is_judged_alike_is_alike(records: list[tuple[Any, ...]]) -> None:
-    oracle = _oracle()
+    oracle = judging()
     codec = Codec(oracle.world.writer)
     names = [name for name, _, _ in ITEMS]
     bodies = [codec.encode(dict(zip(names, (*one, VILLAGES[0]), strict=True))) for one in records]
@@ -87,7 +87,7 @@ def test_what_is_judged_alike_is_alike(records: list[tuple[Any, ...]]) -> None:
 
 def test_births_of_one_year_are_judged_once() -> None:
     """Otherwise nothing is remembered, and the law above says nothing."""
-    oracle = _oracle()
+    oracle = judging()
     codec = Codec(oracle.world.writer)
     for day in range(1, 29):
         made = {"number": None, "birth": date(2020, 1, day), "code": None, "scope": VILLAGES[0]}

@@ -88,6 +88,23 @@ def test_a_program_that_is_right_runs() -> None:
     assert shown == b"head" + b"\x02\x04ab" + b"\x00" + b"\x00" + b"\x02\x01" + b"\x02\x0410"
 
 
+class Understated(list[Any]):
+    """Has more in it than it says."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_what_is_counted_is_what_is_read() -> None:
+    """Of a sequence that says that it is shorter than it is: there is room for all of it."""
+    steps = Understated(step(number, Op.KEEP) for number in [*range(len(FIELDS))] * 50)
+    row = Understated([(DAY, By.BIRTH)] * 50)
+    made = program(templates=Understated([Template(b"", steps)]), row=row)
+    kernel_of_it = kernel.Kernel(made, VERSION)
+    _, (shown,) = kernel_of_it.project(BODY, choices())
+    assert shown == (b"\x02\x04ab" + b"\x00" + b"\x00" + b"\x02\x01" + b"\x02\x0410") * 50
+
+
 FITTING = {
     Op.PSEUDONYM: {Type.STRING},
     Op.ENDS: {Type.STRING},

@@ -1,10 +1,12 @@
 """Who holds a key: as committed, from memory or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from broker.errors import LogError, PositionMoved
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Batch
 from broker.relay import membership
@@ -80,3 +82,48 @@ def test_of_a_new_partition_nothing_is_read_back(
     monkeypatch.setattr(log, "scan", None)
     land(log, one, {b"2": B})
     assert dict(one.held([b"1", b"2"])) == {b"1": A, b"2": B}
+
+
+@pytest.mark.parametrize("asked", [0, 1_000])
+def test_what_another_relay_wrote_meanwhile_makes_it_begin_anew(
+    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    """A set that is not known yet; whatever would be written now would not land."""
+    monkeypatch.setattr(membership, "_ASKED", asked)
+    monkeypatch.setattr(membership, "_FEW", 0)
+    one, other = opened(log, Room()), opened(log, Room())
+    land(log, other, {b"1": A})
+    with pytest.raises(PositionMoved):
+        one.held([b"1"])
+    assert dict(opened(log, Room()).held([b"1"])) == {b"1": A}
+
+
+def test_a_set_that_is_missing_is_damage(log: EmbeddedLog) -> None:
+    """Beginning anew would not help."""
+    one = opened(log, Room())
+    holds, _ = reversed(one.changes({b"1": A}))
+    log.commit(Batch(entries=[holds]))
+    with pytest.raises(LogError, match="backup") as raised:
+        opened(log, Room()).held([b"1"])
+    assert not isinstance(raised.value, PositionMoved)
+
+
+def test_without_room_it_is_not_soon_looked_for_again(
+    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "_ASKED", 3)
+    monkeypatch.setattr(membership, "_PAGE", 10)
+    monkeypatch.setattr(membership, "_FEW", 0)
+    one = opened(log, Room(2))
+    land(log, one, {bytes([n]): A for n in range(9)})
+    scans = list[bytes]()
+    scan = log.scan
+
+    def counted(table: str, partition: int, after: bytes, limit: int) -> Sequence[Any]:
+        scans.append(after)
+        return scan(table, partition, after, limit)
+
+    monkeypatch.setattr(log, "scan", counted)
+    for _ in range(16):
+        assert dict(one.held([b"\x01"])) == {b"\x01": A}
+    assert len(scans) == 3, "whether it is small, then all of it; and that after so many keys"

@@ -1,7 +1,9 @@
 """The relay where records or projections fail: one record, one share; the rest goes on."""
 
 import json
+import operator
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -182,3 +184,30 @@ def test_a_share_whose_topic_is_not_shown_is_never_passed_over(
         city.collect(broker)
         city.relay(broker)
         assert len(city.shown(broker, other)) == 3
+
+
+def test_a_partition_that_is_given_away_keeps_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city.fill(tmp_path, range(20), NOW)
+    with city.city(tmp_path) as broker:
+        room = broker.relay._tools.room
+        all_of_it = room.keys
+        city.collect(broker, limit=50)
+        one = city.grant(broker, "a", "name")
+        city.relay(broker)
+        assert len(city.shown(broker, one)) == 20 and room.keys == all_of_it - 20
+        monkeypatch.setattr(broker.log, "owns", lambda topic, partition: False)
+        dataset = broker.catalog.dataset("ga.resident_base")
+        for partition in range(4):
+            broker.relay.step(dataset, partition, lambda: broker.sharing.shares(dataset.id))
+        assert room.keys == all_of_it
+
+
+def test_a_plan_is_compiled_once_however_many_datasets_there_are(tmp_path: Path) -> None:
+    with city.city(tmp_path) as broker:
+        one = broker.catalog.dataset("ga.resident_base")
+        datasets = [replace(one, id=f"ga.of_{number}") for number in range(40)]
+        first = [broker.relay.plan(dataset, []) for dataset in datasets]
+        again = [broker.relay.plan(dataset, []) for dataset in datasets]
+        assert all(map(operator.is_, first, again))

@@ -125,6 +125,8 @@ class KafkaLog:
         with self._admin_lock:
             self._admin.delete(name)
             self._all(fresh=True)
+        with self._making:
+            self._written = {place for place in self._written if place[0] != name}
 
     def wiped(self, within: float | None = None) -> bool:
         """See `Log`: the brokers remove a topic's files by themselves."""
