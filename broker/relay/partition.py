@@ -34,7 +34,8 @@ _BATCH = 1.0
 _BESIDE = 0.05
 """The same for one of a share that is opening while others wait for what changes."""
 
-_FIRST = 1_000
+_FIRST, _LEAST = 1_000, 500
+"""Records that such a batch begins with, and has at least."""
 
 _TRUSTED = 1.0
 """Seconds after a commit of ours in which nobody else is thought to have moved the position: if
@@ -72,7 +73,7 @@ class Partition:
         self._places: dict[str, bytes | None] = {}
         self._last: LastVersions | None = None
         self._pace = Pace(tools.batch_size, _BATCH)
-        self._beside = Pace(tools.batch_size, _BESIDE, _FIRST)
+        self._beside = Pace(tools.batch_size, _BESIDE, _FIRST, _LEAST)
         self._membership = Membership(tools.log, dataset.id, partition, tools.room)
         self._lander = Lander(dataset, partition, tools.sealer, self._membership)
 

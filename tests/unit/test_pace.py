@@ -28,3 +28,13 @@ def test_the_most_holds_from_the_beginning() -> None:
     assert pace.limit == 3
     pace.took(3, 9.0)
     assert pace.limit == 3
+
+
+def test_where_a_commit_alone_takes_too_long_it_gets_on() -> None:
+    """A commit to brokers far away takes a tenth of a second, with one record or with many."""
+    pace = Pace(10_000, 0.05, 1_000, 500)
+    batches, done = 0, 0
+    while done < 100_000:
+        batches, done = batches + 1, done + pace.limit
+        pace.took(pace.limit, 0.1 + pace.limit * 10e-6)
+    assert batches < 250
