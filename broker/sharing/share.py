@@ -9,7 +9,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.errors import PolicyError
@@ -43,11 +43,11 @@ class Share:
     schema_id: int
     schema: Schema
     state: str
+    topic: str = field(init=False, compare=False)
+    """The shared topic; made once, for it is asked for at every step."""
 
-    @property
-    def topic(self) -> str:
-        """The shared topic."""
-        return shared_topic(self.dataset, self.id)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "topic", shared_topic(self.dataset, self.id))
 
     @property
     def published(self) -> bool:
