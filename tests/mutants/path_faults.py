@@ -269,4 +269,11 @@ PATH = (
         "        if True:\n",
         "a damaged log is begun anew for ever, and nobody hears of it",
     ),
+    Fault(
+        "tests/unit/test_versions.py::test_of_each_key_the_last_record_and_no_other",
+        "broker/relay/versions.py",
+        "            last.update((key, self._last[key]) for key in page.keys if key in self._last)\n",
+        "",
+        "of many people who moved, the latest are shown where they were before",
+    ),
 )
