@@ -272,8 +272,8 @@ PATH = (
     Fault(
         "tests/unit/test_versions.py::test_of_each_key_the_last_record_and_no_other",
         "broker/relay/versions.py",
-        "            last.update((key, self._last[key]) for key in page.keys if key in self._last)\n",
-        "",
+        "            last.update((key, self._last[key]) for key in page.keys if key in self._last)",
+        "            pass",
         "of many people who moved, the latest are shown where they were before",
     ),
 )
