@@ -27,6 +27,8 @@ ALONE = "relay, 1 share, updates"
 PARTS = (0.1, 0.5, 0.8)
 SETTLED = 3.0
 _SECONDS = 8.0
+_WARM = 15.0
+"""Seconds before the capacity counts: a broker that has just started compiles itself."""
 _PATIENCE = 300.0
 _PEOPLE = 200_000
 _AHEAD = 40_000
@@ -74,7 +76,7 @@ def _capacity(broker: Broker, share: Share, sealed: Sealed) -> int:
     reader.start()
     marks = list[tuple[float, int]]()
     started = time.monotonic()
-    for moment in (started + SETTLED, started + SETTLED + _SECONDS):
+    for moment in (started + _WARM, started + _WARM + _SECONDS):
         while time.monotonic() < moment:
             if sent - reader.records < _AHEAD:
                 sealed.change(some(_AT_ONCE))
