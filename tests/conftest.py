@@ -17,8 +17,9 @@ if os.environ.get("SHUQIAO_MUTANT"):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """For how long the ordeals of `./run soak` go on."""
-    parser.addoption("--minutes", type=float, default=0.0, help="for how long the ordeals go on")
+    """For how long the ordeals of `./run soak` go on, and its watch over memory."""
+    more = "for how long the ordeals go on, and memory is watched (an hour without)"
+    parser.addoption("--minutes", type=float, default=0.0, help=more)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,10 @@ from broker.unmoved import Unmoved
 PATIENCE = 30.0
 """Seconds to wait for another process's commit."""
 
+_POLL = 0.001
+"""Seconds between two tries for the write lock. SQLite itself waits longer from try to try, up to a
+tenth of a second, and whoever writes often is always there first."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS topic (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
   partitions INTEGER NOT NULL);
@@ -51,6 +55,23 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, Unmoved]:
         db.execute("PRAGMA cache_size=-32768")
         db.executescript(_SCHEMA)
     return db, unmoved
+
+
+def begin_writing(db: sqlite3.Connection) -> None:
+    """Begin a transaction that writes, once nobody else has one."""
+    until = time.monotonic() + PATIENCE
+    db.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > until:
+                    raise
+            time.sleep(_POLL)
+    finally:
+        db.execute(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
 
 
 @contextmanager
@@ -88,7 +109,10 @@ def _to_wal(db: sqlite3.Connection) -> None:
             db.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > until:
+            if not _is_busy(error) or time.monotonic() > until:
                 raise
             time.sleep(0.01)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

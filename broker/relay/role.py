@@ -26,8 +26,8 @@ GROWING = 0.02
 
 
 class RelayRole:
-    """Relays every dataset it holds. `shares` gives a dataset's shares as they stand,
-    `revision` what must change before they do."""
+    """Relays every dataset it holds. `shares` gives a dataset's shares as they stand, or
+    all of them, `revision` what must change before they do."""
 
     name = "relay"
 
@@ -62,9 +62,7 @@ class RelayRole:
             if state == done:
                 self._log.wait(changes, IDLE)
                 continue
-            upto.look(
-                state[1], state[2], {one.topic for each in mine for one in self._shares(each.id)}
-            )
+            upto.look(state[1], state[2], self._topics(mine))
             if any([self._step(one, upto, stop) for one in mine]):
                 continue
             if not upto.settled:
@@ -79,6 +77,11 @@ class RelayRole:
 
     def _is_ours(self, dataset: Dataset) -> bool:
         return not self._holds or self._holds[dataset.id].taken()
+
+    def _topics(self, mine: Sequence[Dataset]) -> set[str]:
+        """The topics of those datasets' shares; the sharing state is asked once for all."""
+        datasets = {one.id for one in mine}
+        return {one.topic for one in self._shares("") if one.dataset in datasets}
 
     def _owned(self, mine: Sequence[Dataset]) -> list[tuple[str, int]]:
         """The partitions that are this process's, of those datasets."""

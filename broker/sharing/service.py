@@ -39,7 +39,7 @@ from broker.sharing.share import Share
 from broker.sharing.tiers import TierChange, at_tier, put_tier, tier_changes
 from broker.sharing.versions import Content, Versions
 from broker.store.engine import Store
-from broker.store.revision import count_up, current
+from broker.store.revision import count_up, current, glance
 from broker.store.tables import reader as readers_table
 from broker.store.tables import share as shares_table
 
@@ -312,8 +312,7 @@ class Sharing:
 
     def revision(self) -> tuple[int, date]:
         """What was read of the sharing state holds as long as this does not change."""
-        with self._store.reading() as connection:
-            return current(connection), self._today()
+        return glance(self._store), self._today()
 
     def _audiences(self) -> list[Audience]:
         with self._deciding:  # of many that ask after a change, one decides

@@ -19,9 +19,11 @@ from tests.bench import readme
 from tests.bench.compacting import compaction
 from tests.bench.deciding import deciding
 from tests.bench.delay import delays
-from tests.bench.lasting import idle, memory
+from tests.bench.lasting import flat, idle
 from tests.bench.latency import latency
+from tests.bench.memory import MILLION, memory
 from tests.bench.on_kafka import TIMES, on, placed
+from tests.bench.opening import opening
 from tests.bench.path import demo_seconds, disk
 from tests.bench.path_rows import Asked, collect_rows, kernel_rows, path_rows, profile
 from tests.bench.pull import pull_rows
@@ -29,8 +31,9 @@ from tests.bench.revocation import revocation
 from tests.bench.rows import Row, keep, with_ratios
 
 Rows = Callable[[], Iterable[Row]]
-LONG = "memory"
-"""Only when it is asked for."""
+FLAT = "flat"
+LONG = ("memory_large", FLAT)
+"""Only when they are asked for."""
 
 TRANSPORTS = ("librdkafka", "kafka-python")
 _SLOW = 20
@@ -48,6 +51,9 @@ def main() -> None:
         _profile(asked)
         return
     engines = ("embedded", "kafka") if asked.engine == "all" else (asked.engine,)
+    known = _names(asked, engines)
+    if lacking := [name for name in asked.names if name not in known]:
+        sys.exit(f"there is no {', '.join(lacking)} here; there are: {', '.join(known)}")
     if "embedded" in engines:
         _each(asked, _embedded(asked))
     if "kafka" in engines:
@@ -69,10 +75,16 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--shares", help="numbers of matching shares: 1,5,20")
     parser.add_argument("--villages", help="numbers of villages: 10,100,1000")
     parser.add_argument("--runs", type=int, default=3, help="processes for each figure")
-    parser.add_argument("--minutes", type=float, default=10.0, help=f"how long {LONG} takes")
+    parser.add_argument("--minutes", type=float, default=10.0, help=f"how long {FLAT} takes")
     parser.add_argument("--readme", action="store_true", help="make README's table of the results")
     parser.add_argument("--profile", action="store_true", help="where the relay's time goes")
     return parser.parse_args()
+
+
+def _names(asked: argparse.Namespace, engines: Iterable[str]) -> list[str]:
+    """Of the groups that one of these engines has."""
+    groups = {"embedded": _embedded(asked), "kafka": _kafka(asked, None, "")}
+    return list(dict.fromkeys(name for engine in engines for name in groups[engine]))
 
 
 def _size(asked: argparse.Namespace) -> Asked:
@@ -90,7 +102,6 @@ def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
         "kernel": kernel_rows,
         "path": lambda: path_rows(*place, _size(asked)),
         "collect": lambda: collect_rows(_size(asked)),
-        "delay": lambda: told("delay", *place, lambda: delays(*place)),
         "pull": lambda: pull_rows(*place),
         "disk": lambda: told("disk", *place, disk),
         "decide": lambda: told("decide", *place, deciding),
@@ -99,7 +110,8 @@ def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
         "compaction": lambda: told("compaction", *place, compaction),
         "idle": lambda: told("idle", *place, idle),
         "demo": lambda: told("demo", *place, lambda: {"seconds": demo_seconds()}),
-        LONG: lambda: told(LONG, *place, lambda: memory(asked.minutes)),
+        FLAT: lambda: told("memory over time", *place, lambda: flat(asked.minutes)),
+        **_on_both(*place),
     }
 
 
@@ -107,17 +119,32 @@ def _kafka(asked: argparse.Namespace, cluster: Any, transport: str) -> dict[str,
     place = "kafka", transport
     size = _size(asked)
     if not asked.villages:
-        size = replace(size, villages=(10, 100))  # a partition costs a broker more than a file
+        size = replace(size, villages=(10, 100))  # making 4,000 partitions takes minutes
     if transport == "kafka-python":
         size = replace(size, people=asked.people // _SLOW, runs=1, villages=())
     groups: dict[str, Rows] = {
         "path": lambda: path_rows(*place, size),
         "pull": lambda: pull_rows(*place),
+        **_on_both(*place),
     }
-    groups["delay"] = lambda: told("delay", *place, lambda: delays(*place))
     for name, work in TIMES.items():
         groups[name] = partial(told, name, *place, partial(work, cluster))
     return groups
+
+
+def _on_both(engine: str, transport: str) -> dict[str, Rows]:
+    """What is the same on every engine, and no cost of a record."""
+    place = engine, transport
+
+    def of_keys(keys: int) -> Rows:
+        return lambda: told(f"memory, {keys:,} keys", *place, lambda: memory(keys))
+
+    return {
+        "delay": lambda: told("delay", *place, lambda: delays(*place)),
+        "catch-up": lambda: told("delay while a share opens", *place, opening),
+        "memory": of_keys(MILLION),
+        "memory_large": of_keys(10 * MILLION),
+    }
 
 
 def told(name: str, engine: str, transport: str, work: Callable[[], Any]) -> Iterator[Row]:
@@ -126,10 +153,9 @@ def told(name: str, engine: str, transport: str, work: Callable[[], Any]) -> Ite
 
 
 def _each(asked: argparse.Namespace, groups: dict[str, Rows]) -> None:
-    for name in asked.names or [one for one in groups if one != LONG]:
+    for name in asked.names or [one for one in groups if one not in LONG]:
         if name not in groups:
-            print(f"there is no {name} here; there are: {', '.join(groups)}", file=sys.stderr)
-            continue
+            continue  # another engine has it
         started = time.perf_counter()
         found = list[Row]()
         for row in groups[name]():

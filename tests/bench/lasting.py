@@ -1,6 +1,7 @@
 """Roles that run for a while, each as a process of its own: idle CPU, and memory."""
 
 import sqlite3
+import statistics
 import tempfile
 import threading
 import time
@@ -20,8 +21,10 @@ from tests.bench.towns import DATASET, filled, live
 _PEOPLE = 5_000
 _SETTLED = 8.0
 """Seconds after which a role that has started is idle."""
-_CHANGES = 10
+_CHANGES = 50
 """Changes a second at the source."""
+_SAMPLED = 5.0
+"""Seconds between two looks at the memory."""
 
 
 def idle(seconds: float = 30.0) -> dict[str, Any]:
@@ -46,9 +49,9 @@ def idle(seconds: float = 30.0) -> dict[str, Any]:
     }
 
 
-def memory(minutes: float = 10.0) -> dict[str, Any]:
-    """RSS of each role under steady small changes and a consumer that reads them: after a
-    third of the time, at the end, and how much it grew between."""
+def flat(minutes: float = 10.0) -> dict[str, Any]:
+    """RSS of each role under steady small changes and a consumer that reads them: from a third of
+    the time on, when all is warm, the first and the last, and how much they grow by the minute."""
     with tempfile.TemporaryDirectory() as name, city.city(Path(name)) as broker:
         filled(Path(name), broker, _PEOPLE)
         live(broker, "reader")
@@ -62,9 +65,7 @@ def memory(minutes: float = 10.0) -> dict[str, Any]:
                 thread.start()
             try:
                 time.sleep(minutes * 20)
-                third = _resident(roles)
-                time.sleep(minutes * 40)
-                end = _resident(roles)
+                taken = _sampled(roles, minutes * 40)
             finally:
                 stop.set()
                 for thread in threads:
@@ -73,16 +74,29 @@ def memory(minutes: float = 10.0) -> dict[str, Any]:
             "minutes": minutes,
             "changes_per_second": _CHANGES,
             "collected": _collected(broker) - _PEOPLE,
-            **{
-                role: {
-                    "at_a_third_mb": round(third[role], 1),
-                    "at_the_end_mb": round(end[role], 1),
-                    "growth_mb": round(end[role] - third[role], 1),
-                    "growth_percent": round((end[role] / third[role] - 1) * 100, 1),
-                }
-                for role in roles
-            },
+            **{role: _grown([(at, one[role]) for at, one in taken]) for role in roles},
         }
+
+
+def _sampled(roles: dict[str, Running], seconds: float) -> list[tuple[float, dict[str, float]]]:
+    """The memory of each, again and again for so long; with the minute."""
+    started = time.monotonic()
+    taken = [(0.0, _resident(roles))]
+    while (now := time.monotonic()) < started + seconds:
+        time.sleep(min(_SAMPLED, started + seconds - now))
+        taken.append(((time.monotonic() - started) / 60, _resident(roles)))
+    return taken
+
+
+def _grown(taken: list[tuple[float, float]]) -> dict[str, float]:
+    (_, first), (_, last) = taken[0], taken[-1]
+    slope = statistics.linear_regression(*zip(*taken, strict=True)).slope
+    return {
+        "first_mb": round(first, 1),
+        "last_mb": round(last, 1),
+        "growth_percent": round((last / first - 1) * 100, 1),
+        "mb_per_minute": round(slope, 3),
+    }
 
 
 def _resident(roles: dict[str, Running]) -> dict[str, float]:

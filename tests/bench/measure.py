@@ -66,6 +66,15 @@ def resident_mb(pid: int) -> float:
     return int(_ps(pid, "rss")) / 1024
 
 
+def highest_mb(pid: int) -> float:
+    """The most memory a process has had so far, in MB; what it has now, where no more is known."""
+    if not LINUX:
+        return round(resident_mb(pid), 1)
+    text = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = next(line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:"))
+    return round(int(kilobytes) / 1024, 1)
+
+
 def _ps(pid: int, field: str) -> str:
     words = ["ps", "-o", f"{field}=", "-p", str(pid)]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()

@@ -6,6 +6,7 @@ They are sealed straight into the collected topic, so that each step is measured
 
 import json
 import shutil
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -113,14 +114,13 @@ class Sealed:
         self._values: list[list[bytes | None]] = [[] for _ in range(self.dataset.partitions)]
         self.bodies: list[bytes] = []
         self.people = people
-        self._places: list[tuple[int, int]] = []
-        self._share_keys: list[bytes] = []
+        self._people: list[list[int]] = [[] for _ in range(self.dataset.partitions)]
         for number in range(people):
             village = villages[number % len(villages)]
             body = codec.encode(record(number, village, addresses[village]))
             key = keyed_hash(b"k" * 32, number.to_bytes(8, "big"))
             partition = partition_of(key, self.dataset.partitions)
-            self._places.append((partition, len(self._keys[partition])))
+            self._people[partition].append(number)
             self._keys[partition].append(key)
             sealed = body if plain else broker.sealer.seal(topic, key, schema_id, body)
             self._values[partition].append(sealed)
@@ -132,25 +132,31 @@ class Sealed:
         """Records by partition."""
         return [len(keys) for keys in self._keys]
 
-    def change(self, people: Sequence[int]) -> None:
+    def change(self, people: Sequence[range]) -> None:
         """Those once more, in one commit."""
-        batch = Batch()
-        for partition in range(self.dataset.partitions):
-            mine = [at for place, at in (self._places[one] for one in people) if place == partition]
-            if mine:
-                keys, values = self._keys[partition], self._values[partition]
-                topic = self.dataset.collected_topic
-                run = Run(topic, partition, [keys[n] for n in mine], [values[n] for n in mine])
-                batch.runs.append(run)
-        self._log.commit(batch)
+        topic = self.dataset.collected_topic
+        runs = [
+            Run(topic, partition, self._keys[partition][some], self._values[partition][some])
+            for one in people
+            for partition, some in self._places(one)
+        ]
+        self._log.commit(Batch(runs=runs))
 
-    def share_keys(self, broker: Broker, share: Share, people: Sequence[int]) -> list[bytes]:
-        """Under which keys the share has them."""
-        if not self._share_keys:
-            secret = broker.keyring.key(f"share.{share.id}")
-            keys = [self._keys[place][at] for place, at in self._places]
-            self._share_keys = KeyedHash(secret).all(keys)
-        return [self._share_keys[one] for one in people]
+    def share_keys(self, broker: Broker, share: Share) -> list[bytes]:
+        """Under which key the share has each of the people."""
+        hashed = KeyedHash(broker.keyring.key(f"share.{share.id}"))
+        found = [b""] * self.people
+        for numbers, keys in zip(self._people, self._keys, strict=True):
+            for number, key in zip(numbers, hashed.all(keys), strict=True):
+                found[number] = key
+        return found
+
+    def _places(self, people: range) -> Iterator[tuple[int, slice]]:
+        """By partition, where in it they stand: beside each other."""
+        for partition, mine in enumerate(self._people):
+            start, stop = bisect_left(mine, people.start), bisect_left(mine, people.stop)
+            if start < stop:
+                yield partition, slice(start, stop)
 
     def append(self) -> None:
         """All of them, once more."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import readme, rows
-from tests.bench.rows import COPY, Row, keep, kept, row_of, table, with_ratios
+from tests.bench.rows import COPY, Row, keep, kept, row_of, with_ratios
 
 PASSES = [{"records": 100, "seconds": 0.01, "cpu": 0.001 * n} for n in (1, 3, 2)]
 
@@ -61,7 +61,26 @@ def test_readmes_table_is_what_the_results_say() -> None:
     text = readme.README.read_text("utf-8")
     known = [Row(**one) for one in json.loads(rows.RESULTS.read_text("utf-8"))["rows"]]
     told = text.partition(readme.BEGIN)[2].partition(readme.END)[0].strip()
-    assert told == table(known)
+    assert told == readme.figures(known)
+
+
+def test_delays_and_memory_are_told_beside_it() -> None:
+    one = {"changes_per_s": 50, "achieved_per_s": 49, "p50_ms": 2.0, "p99_ms": 3.5}
+    role = {"first_mb": 80.0, "last_mb": 81.5, "growth_percent": 1.9, "mb_per_minute": 0.15}
+    rows = [
+        Row("delay", "kafka", "librdkafka", more={"capacity": 100, "relay_alone": 9, "50%": one}),
+        Row("delay while a share opens", "embedded", "", more={"before": one, "during": one}),
+        Row("memory, 10 keys", "embedded", "", more={"keys": 10, "peak_mb": 90.5}),
+        Row("memory over time", "embedded", "", more={"minutes": 10.0, "relay": role}),
+        Row("latency", "embedded", "", more={"anything": {"p50_ms": 1}}),
+    ]
+    assert readme.figures(rows).splitlines()[5:] == [
+        "| delay at 50% of 100 changes/s | kafka, librdkafka | p50 2 ms, p99 3.5 ms; 49/s made |",
+        "| delay while a share opens: before | embedded | p50 2 ms, p99 3.5 ms |",
+        "| delay while a share opens: during | embedded | p50 2 ms, p99 3.5 ms |",
+        "| memory, 10 keys, the relay's peak | embedded | 90.5 MB |",
+        "| memory of relay over 10 minutes | embedded | 80 → 81.5 MB, 0.15 MB a minute |",
+    ]
 
 
 def test_a_readme_without_its_marks_is_left_alone() -> None:

@@ -149,7 +149,7 @@ def test_who_writes_is_waited_for_although_nobody_tells(roled: Roled) -> None:
 
 
 def test_a_share_whose_topic_is_still_to_be_made_is_waited_for(roled: Roled) -> None:
-    roled.shares = [SimpleNamespace(topic="shared.x.y.s1")]
+    roled.shares = [SimpleNamespace(dataset="x.y", topic="shared.x.y.s1")]
     with running(roled):
         roled.looks_at(0, 1, 2)
         untold(roled)
