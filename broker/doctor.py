@@ -44,17 +44,17 @@ _MAY_BE_AHEAD = 60
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One check: what was looked at, what was found, and how to mend it (empty: in order).
-    `works`: it does its work as it is, though not well."""
+    `warning`: it does its work as it is, though not well."""
 
     check: str
     found: str
     mend: str = ""
-    works: bool = False
+    warning: bool = False
 
     @property
     def well(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.mend or self.works
+        return not self.mend or self.warning
 
 
 def examine(broker: Broker) -> Iterator[Finding]:
@@ -101,10 +101,10 @@ def _projection(broker: Broker) -> Iterator[Finding]:
         yield Finding("projection", "by the kernel")
     elif found.why == ANOTHER_VERSION:
         told = "by the reference, which is slow: the kernel was built for another version"
-        yield Finding("projection", told, f"install anew: {_ANEW}", works=True)
+        yield Finding("projection", told, f"install anew: {_ANEW}", warning=True)
     else:
         told = "by the reference, which is slow: the kernel is not built"
-        yield Finding("projection", told, f"install a C compiler, then {_ANEW}", works=True)
+        yield Finding("projection", told, f"install a C compiler, then {_ANEW}", warning=True)
 
 
 def _disk(broker: Broker) -> Iterator[Finding]:

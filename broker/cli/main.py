@@ -56,7 +56,7 @@ app.add_typer(grant.app, name="grant", help="授权: what, for whom, why, until 
 app.add_typer(policy.app, name="policy", help="策略: check and explain decisions")
 app.add_typer(share.app, name="share", help="共享主题: what is released")
 app.add_typer(quarantine.app, name="quarantine", help="隔离区: what was wrong, and what to do")
-app.add_typer(topics.app, name="topics", help="集群：主题、用户与权限")
+app.add_typer(topics.app, name="topics", help="集群: topics, users and rights on Kafka")
 app.add_typer(migrate.app, name="migrate", help="换到另一种引擎: to the other engine")
 app.command()(demo)
 app.command("relay")(relay.relay)

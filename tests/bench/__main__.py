@@ -9,13 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any
 
 from deploy.kafka.cluster import missing
-from tests.bench import readme
+from tests.bench import asked, readme
+from tests.bench.asked import Wanted
 from tests.bench.compacting import compaction
 from tests.bench.deciding import deciding
 from tests.bench.delay import delays
@@ -25,7 +25,7 @@ from tests.bench.memory import MILLION, memory
 from tests.bench.on_kafka import TIMES, on, placed
 from tests.bench.opening import opening
 from tests.bench.path import demo_seconds, disk
-from tests.bench.path_rows import Asked, collect_rows, kernel_rows, path_rows, profile
+from tests.bench.path_rows import collect_rows, kernel_rows, path_rows, profile
 from tests.bench.pull import pull_rows
 from tests.bench.revocation import revocation
 from tests.bench.rows import Row, keep, with_ratios
@@ -35,73 +35,42 @@ FLAT = "flat"
 LONG = ("memory_large", FLAT)
 """Only when they are asked for."""
 
-TRANSPORTS = ("librdkafka", "kafka-python")
-_SLOW = 20
-"""With Python alone on Kafka: so many times fewer records."""
-
 
 def main() -> None:
     """Measure, print, write."""
     signal.signal(signal.SIGTERM, _end)
-    asked = _asked()
-    if asked.readme:
+    signal.signal(signal.SIGINT, _end)
+    if sys.argv[1:2] == ["--profile"]:
+        del sys.argv[1]
+        _profile(asked.profile())
+        return
+    wanted = asked.bench()
+    if wanted.readme:
         readme.write()
         return
-    if asked.profile:
-        _profile(asked)
-        return
-    engines = ("embedded", "kafka") if asked.engine == "all" else (asked.engine,)
-    known = _names(asked, engines)
-    if lacking := [name for name in asked.names if name not in known]:
-        sys.exit(f"there is no {', '.join(lacking)} here; there are: {', '.join(known)}")
-    if "embedded" in engines:
-        _each(asked, _embedded(asked))
-    if "kafka" in engines:
+    groups = {"embedded": _embedded(wanted), "kafka": _kafka(wanted, None, "")}
+    known = list(dict.fromkeys(name for engine in wanted.engines for name in groups[engine]))
+    names = wanted.names or [one for one in known if one not in LONG]
+    if unknown := [name for name in names if name not in known]:
+        asked.refuse(unknown, known)
+    if "embedded" in wanted.engines:
+        _each(names, groups["embedded"])
+    if "kafka" in wanted.engines and not groups["kafka"].keys().isdisjoint(names):
         if why := missing():
             print(f"no Kafka: {why}: its rows are left out", file=sys.stderr)
             return
         with placed() as cluster:
-            for transport in TRANSPORTS if asked.transport == "all" else (asked.transport,):
+            for transport in wanted.transports:
                 with on(cluster, transport):
-                    _each(asked, _kafka(asked, cluster, transport))
+                    _each(names, _kafka(wanted, cluster, transport))
 
 
-def _asked() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of the groups; all without")
-    parser.add_argument("--engine", choices=("embedded", "kafka", "all"), default="all")
-    parser.add_argument("--transport", choices=(*TRANSPORTS, "all"), default="librdkafka")
-    parser.add_argument("--people", type=int, default=100_000, help="records of the path's rows")
-    parser.add_argument("--shares", help="numbers of matching shares: 1,5,20")
-    parser.add_argument("--villages", help="numbers of villages: 10,100,1000")
-    parser.add_argument("--runs", type=int, default=3, help="processes for each figure")
-    parser.add_argument("--minutes", type=float, default=10.0, help=f"how long {FLAT} takes")
-    parser.add_argument("--readme", action="store_true", help="make README's table of the results")
-    parser.add_argument("--profile", action="store_true", help="where the relay's time goes")
-    return parser.parse_args()
-
-
-def _names(asked: argparse.Namespace, engines: Iterable[str]) -> list[str]:
-    """Of the groups that one of these engines has."""
-    groups = {"embedded": _embedded(asked), "kafka": _kafka(asked, None, "")}
-    return list(dict.fromkeys(name for engine in engines for name in groups[engine]))
-
-
-def _size(asked: argparse.Namespace) -> Asked:
-    found = Asked(asked.people, runs=asked.runs)
-    if asked.shares:
-        found = replace(found, shares=tuple(map(int, asked.shares.split(","))))
-    if asked.villages:
-        found = replace(found, villages=tuple(map(int, asked.villages.split(","))))
-    return found
-
-
-def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
+def _embedded(wanted: Wanted) -> dict[str, Rows]:
     place = "embedded", ""
     return {
         "kernel": kernel_rows,
-        "path": lambda: path_rows(*place, _size(asked)),
-        "collect": lambda: collect_rows(_size(asked)),
+        "path": lambda: path_rows(*place, wanted.size),
+        "collect": lambda: collect_rows(wanted.size),
         "pull": lambda: pull_rows(*place),
         "disk": lambda: told("disk", *place, disk),
         "decide": lambda: told("decide", *place, deciding),
@@ -110,20 +79,15 @@ def _embedded(asked: argparse.Namespace) -> dict[str, Rows]:
         "compaction": lambda: told("compaction", *place, compaction),
         "idle": lambda: told("idle", *place, idle),
         "demo": lambda: told("demo", *place, lambda: {"seconds": demo_seconds()}),
-        FLAT: lambda: told("memory over time", *place, lambda: flat(asked.minutes)),
+        FLAT: lambda: told("memory over time", *place, lambda: flat(wanted.minutes)),
         **_on_both(*place),
     }
 
 
-def _kafka(asked: argparse.Namespace, cluster: Any, transport: str) -> dict[str, Rows]:
+def _kafka(wanted: Wanted, cluster: Any, transport: str) -> dict[str, Rows]:
     place = "kafka", transport
-    size = _size(asked)
-    if not asked.villages:
-        size = replace(size, villages=(10, 100))  # making 4,000 partitions takes minutes
-    if transport == "kafka-python":
-        size = replace(size, people=asked.people // _SLOW, runs=1, villages=())
     groups: dict[str, Rows] = {
-        "path": lambda: path_rows(*place, size),
+        "path": lambda: path_rows(*place, wanted.on_kafka(transport)),
         "pull": lambda: pull_rows(*place),
         **_on_both(*place),
     }
@@ -152,8 +116,8 @@ def told(name: str, engine: str, transport: str, work: Callable[[], Any]) -> Ite
     yield Row(name, engine, transport, more=work())
 
 
-def _each(asked: argparse.Namespace, groups: dict[str, Rows]) -> None:
-    for name in asked.names or [one for one in groups if one not in LONG]:
+def _each(names: Iterable[str], groups: dict[str, Rows]) -> None:
+    for name in names:
         if name not in groups:
             continue  # another engine has it
         started = time.perf_counter()
@@ -171,21 +135,23 @@ def _words(row: Row) -> str:
     return f"{row.cpu_us_per_record} µs {row.spread}, {row.records_per_s:,}/s"
 
 
-def _profile(asked: argparse.Namespace) -> None:
-    shares = int((asked.shares or "1").split(",")[0])
-    engine = "embedded" if asked.engine == "all" else asked.engine
+def _profile(given: argparse.Namespace) -> None:
+    people, shares, engine = given.people, given.shares, given.engine
     if engine == "embedded":
-        found = profile(engine, "", asked.people, shares)
+        found = profile(engine, "", people, shares)
     else:
-        with placed() as cluster, on(cluster, asked.transport):
-            found = profile(engine, asked.transport, asked.people, shares)
-    print(f"CPU µs a record, {asked.people} records, {shares} shares, {engine}")
+        if why := missing():
+            sys.exit(f"no Kafka: {why}")
+        with placed() as cluster, on(cluster, given.transport):
+            found = profile(engine, given.transport, people, shares)
+    print(f"CPU µs a record, {people} records, {shares} shares, {engine}")
     for name, spent in found.items():
         print(f"{spent:8.2f}  {name}")
 
 
 def _end(number: int, frame: FrameType | None) -> None:
     """Asked to stop: whatever was started is ended on the way out."""
+    print("ended before its end: what was measured before stands", file=sys.stderr)
     sys.exit(128 + number)
 
 

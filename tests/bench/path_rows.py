@@ -108,10 +108,16 @@ def _steady(asked: dict[str, Any], runs: int) -> list[dict[str, float]]:
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """Measure in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.work", json.dumps(asked)],
-        check=True, stdout=subprocess.PIPE, text=True, cwd=city.ROOT,
-    )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    """Measure in a process of its own, which is ended with this one."""
+    command = [sys.executable, "-m", "tests.bench.work", json.dumps(asked)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=city.ROOT) as process:
+        try:
+            told, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # it removes what it has on disk
+            process.wait()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])
     return found

@@ -4,6 +4,7 @@ Each in a process of its own, so that its CPU and its memory are its own.
 """
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -173,6 +174,7 @@ WORK: dict[str, Callable[..., dict[str, Any]]] = {
 
 def main() -> None:
     """Do what is asked for."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     asked = json.loads(sys.argv[1])
     started = time.monotonic()
     found = WORK[asked.pop("what")](**asked)

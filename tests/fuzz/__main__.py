@@ -5,6 +5,7 @@ It is built with counters in every block of its code, and under the sanitizers w
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() & 0xFFFF, help="of the draws")
     parser.add_argument("--keep", action="store_true", help="write the corpus")
     asked = parser.parse_args()
+    if not asked.seconds > 0:
+        parser.error("--seconds: more than none")
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda number, frame: sys.exit(128 + number))
+    print("the kernel is built with counters …", flush=True)
     with tempfile.TemporaryDirectory(prefix="shuqiao-fuzz-") as folder:
         try:
             kernel, watched = _kernel(Path(folder))

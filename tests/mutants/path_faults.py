@@ -54,7 +54,7 @@ PATH = (
     Fault(
         f"{PROJECTING}::test_doctor_says_it_and_calls_nothing_wrong",
         "broker/doctor.py",
-        "return not self.mend or self.works",
+        "return not self.mend or self.warning",
         "return not self.mend",
         "an installation without a C compiler is called broken",
     ),
@@ -275,5 +275,12 @@ PATH = (
         "            last.update((key, self._last[key]) for key in page.keys if key in self._last)",
         "            pass",
         "of many people who moved, the latest are shown where they were before",
+    ),
+    Fault(
+        f"{STORING}::test_a_glance_at_what_is_not_there_is_an_error_of_ours",
+        STORE,
+        "        except (SQLAlchemyError, sqlite3.Error):",
+        "        except SQLAlchemyError:",
+        "an error of the store that nobody expects ends the relay, with a query in its text",
     ),
 )

@@ -15,7 +15,7 @@ from broker.registry import Registry, frame, unframe
 from broker.sharing.pulls import Pull, Pulls
 from broker.store import engine
 from broker.store.engine import Store, open_store
-from broker.store.revision import count_up, current
+from broker.store.revision import count_up, current, glance
 from broker.store.tables import metadata, revision
 from deploy.postgres.server import Server
 from tests.postgres import database
@@ -148,6 +148,27 @@ def test_a_reader_sees_one_state(opened: Opened) -> None:
         assert current(connection) == before + 1
     store.close()
     other.close()
+
+
+def test_the_revision_is_told_at_a_glance_as_it_is_read(opened: Opened) -> None:
+    store, other = opened(), opened()
+    for counted in range(3):
+        with store.reading() as connection:
+            assert glance(store) == glance(other) == current(connection) == counted
+        with other.writing() as connection:
+            count_up(connection)
+            connection.execute(text("SELECT 1"))
+            assert glance(store) == counted, "what has not landed is not there"
+    store.close()
+    other.close()
+
+
+def test_a_glance_at_what_is_not_there_is_an_error_of_ours(opened: Opened) -> None:
+    store = opened()
+    with pytest.raises(StoreError) as raised:
+        store.number("SELECT 110101199001011234 FROM nowhere")
+    assert "110101" not in str(raised.value)
+    store.close()
 
 
 def test_a_transaction_that_fails_leaves_nothing(opened: Opened) -> None:
