@@ -338,7 +338,7 @@ cdef class Kernel:
                 change = chosen.changes.get(before)
                 if change is None:
                     change = tuple(chosen.change(before))
-                    choices.grow()
+                    choices.grow(1 + len(change[0]))
                     _remember(chosen.changes, before, change)
                 writes, ended, after = <tuple?>change
                 for slot, place in <tuple?>writes:
@@ -404,7 +404,7 @@ cdef class Kernel:
         number, judged = <tuple?>verdict
         chosen = (<dict>reached).get(number)
         if chosen is None:
-            choices.grow()
+            choices.grow(1)
             chosen = reached[number] = choices.choose(reached, judged)
         return chosen
 
@@ -619,8 +619,8 @@ cdef class Choices:
     """What becomes of a record, found once for each division and for each way in which its rows
     can be judged: `reach` names the shares of a division (any mapping, which is filled), `judge`
     the verdict on the values that rules read, `choose` what follows from both: something with
-    `templates`. Of what was chosen, and of what that changes for the holders of a key, no more than
-    `most` is kept."""
+    `templates`. Of what was chosen, and of what that changes for the holders of a key, share by
+    share, no more than `most` is kept."""
 
     cdef readonly dict reached
     cdef readonly dict verdicts
@@ -647,9 +647,9 @@ cdef class Choices:
             verdict = self.known[judged] = (self.given, judged)
         return verdict
 
-    cdef grow(self):
-        """There will be one more."""
-        self.held += 1
+    cdef grow(self, int64_t by):
+        """There will be so much more."""
+        self.held += by
         if self.held > self.most:
             self.forget()
 

@@ -130,12 +130,17 @@ class Projector:
                 self._row = [(name, value_reader(types[name])) for name in names]
                 self._kernel = _kernel.Kernel(program, VERSION)
 
-    def choices(self, year: int, choose: Callable[[Any, Verdict], Effects]) -> Any:
+    def choices(
+        self,
+        year: int,
+        reach: Callable[[str | None], dict[Verdict, Any]],
+        choose: Callable[[Any, Verdict], Effects],
+    ) -> Any:
         """What `land` remembers from batch to batch: ages are judged by that year, `choose` says
-        what follows for the shares that a division reaches."""
+        what follows for the shares that a division reaches (see `Routing.reach`)."""
         if self._kernel is None:
             return None
-        return _kernel.Choices(self._routing.reach, partial(self._judge, year), choose)
+        return _kernel.Choices(reach, partial(self._judge, year), choose)
 
     def land(
         self,

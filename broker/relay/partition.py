@@ -8,34 +8,33 @@ other. While a yearly pass judges old records anew, the common pass waits.
 """
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
-from broker.errors import LogError
+from broker.errors import LogError, PositionMoved, UnknownTopic
 from broker.log.interface import Log, Page, PositionWrite
 from broker.log.topics import relay_position, share_positions
 from broker.model import Dataset
 from broker.relay.landing import Lander, taken
 from broker.relay.membership import NOBODY, Membership, Room
-from broker.relay.pace import Pace
+from broker.relay.pace import Pace, Paces
 from broker.relay.plan import Plan
 from broker.relay.position import Common, Pass, ordered_year, pass_position
 from broker.relay.progress import Progress
+from broker.relay.slices import Slices
 from broker.relay.task import Task
 from broker.relay.versions import LastVersions
 from broker.seal import Sealer
 from broker.sharing.share import JOINED, Share
 
-_BATCH = 1.0
-"""Seconds that a batch may take."""
+_WRITTEN = 64_000_000
+"""Bytes that a batch writes at most, but for a single record."""
 
-_BESIDE = 0.05
-"""The same for one of a share that is opening while others wait for what changes."""
-
-_FIRST, _LEAST = 1_000, 500
-"""Records that such a batch begins with, and has at least."""
+_SPARSE = 8
+"""Where most records are superseded: so many times more are read."""
 
 _TRUSTED = 1.0
 """Seconds after a commit of ours in which nobody else is thought to have moved the position: if
@@ -54,12 +53,13 @@ class Tools:
     told: Callable[[Dataset, Progress], None]
     batch_size: int
     room: Room
+    slices: Slices
 
 
 class Partition:
     """The partition as last seen; what another worker commits makes it look again."""
 
-    def __init__(self, tools: Tools, dataset: Dataset, partition: int) -> None:
+    def __init__(self, tools: Tools, dataset: Dataset, partition: int, paces: Paces) -> None:
         self._tools = tools
         self._log = tools.log
         self._dataset = dataset
@@ -72,8 +72,9 @@ class Partition:
         self._passing: Pass | None = None
         self._places: dict[str, bytes | None] = {}
         self._last: LastVersions | None = None
-        self._pace = Pace(tools.batch_size, _BATCH)
-        self._beside = Pace(tools.batch_size, _BESIDE, _FIRST, _LEAST)
+        self._opening: frozenset[str] = frozenset()
+        self._sparse = 1
+        self._paces = paces
         self._membership = Membership(tools.log, dataset.id, partition, tools.room)
         self._lander = Lander(dataset, partition, tools.sealer, self._membership)
 
@@ -143,13 +144,15 @@ class Partition:
     def _follow(self, joined: Sequence[Share], late: Sequence[Share], total: Progress) -> None:
         """One batch of the common pass."""
         end = self._log.end(self._dataset.collected_topic, self._partition)
-        page = self._read(self._common.offset, end, self._pace)
+        if self._common.offset >= end:
+            return
+        plan, pace = self._tools.plan(self._dataset, joined), self._paces.own
+        page = self._read(self._common.offset, end, pace.records(plan.most), plan)
         if not page.keys:
             return
-        plan = self._tools.plan(self._dataset, joined)
         others = frozenset(share.id for share in late)
         task = plan.task(None, others, self._common.year)
-        with self._timed(self._pace, page):
+        with _timed(pace, len(page.keys) * plan.most):
             self._land(page, plan, task, page.offsets[-1] + 1, [], total)
 
     def _catch_up(self, late: Sequence[Share], alone: bool, total: Progress) -> None:
@@ -166,24 +169,33 @@ class Partition:
         if alone:
             end = max(end, self._log.end(self._dataset.collected_topic, self._partition))
         limit = min([*ahead, end])
-        pace = self._pace if alone else self._beside
+        if not places.keys() <= self._opening:
+            self._last = None  # who begins to open now gets nothing that is superseded by now
+        self._opening = frozenset(places)
+        if not alone and not self._tools.slices.take((self._dataset.id, self._partition)):
+            total.more = True
+            return
         last = self._last_versions(start, end)
         while not last.look():
             if not alone:
                 total.more = True
                 return
-        page = self._read(start, limit, pace)
-        reached = page.offsets[-1] + 1 if page.keys else limit
+        plan = self._tools.plan(self._dataset, group)
+        pace = self._paces.own if alone else self._paces.beside
+        wanted = min(pace.records(plan.most), self._tools.batch_size)
+        page = self._read(start, limit, wanted * self._sparse, plan)
+        newest, reached = _newest(page, last, wanted)
+        reached = reached if page.keys else limit
+        few = len(newest.keys) * 2 <= len(page.keys)
+        self._sparse = min(_SPARSE, 2 * self._sparse) if few else 1
         value = JOINED if reached >= end else reached.to_bytes(8, "big")
         moves = [
             PositionWrite(self._place_name(share.id), self._places[share.id], value)
             for share in group
         ]
-        plan = self._tools.plan(self._dataset, group)
         mine = frozenset(share.id for share in group)
         task = plan.task(mine, NOBODY, self._common.year)
-        with self._timed(pace, page):
-            newest = _newest(page, last)
+        with _timed(pace, len(newest.keys) * plan.most):
             self._land(newest, plan, task, max(reached, self._common.offset), moves, total)
         self._places.update(dict.fromkeys(mine, value))
 
@@ -206,21 +218,22 @@ class Partition:
         last = self._last_versions(passing.offset, passing.end)
         while not last.look():
             pass  # the common pass waits
-        page = self._read(passing.offset, passing.end, self._pace)
-        reached = page.offsets[-1] + 1 if page.keys else passing.end
+        plan, pace = self._tools.plan(self._dataset, joined), self._paces.own
+        page = self._read(passing.offset, passing.end, pace.records(plan.most), plan)
+        newest, reached = _newest(page, last, len(page.keys))
+        reached = reached if page.keys else passing.end
         after = Pass(passing.year, reached, passing.end) if reached < passing.end else None
         packed = before.pack() if before else None
         if (before, after) != (None, None):
             value = after.pack() if after else None
             moves.append(PositionWrite(self._pass_name, packed, value))
-        newest = _newest(page, last)
-        plan = self._tools.plan(self._dataset, joined)
         others = frozenset(share.id for share in late)
         task = plan.task(None, others, passing.year, again=False)
         common = self._common
         if after is None:
             self._common = Common(common.offset, passing.year, common.turn)
-        self._land(newest, plan, task, common.offset, moves, total)
+        with _timed(pace, len(newest.keys) * plan.most):
+            self._land(newest, plan, task, common.offset, moves, total)
         self._passing, self._last = after, self._last if after else None
         for share in late:
             self._places[share.id] = None
@@ -233,19 +246,15 @@ class Partition:
             self._last = LastVersions(self._log, topic, self._partition, start, end)
         return self._last
 
-    def _read(self, offset: int, end: int, pace: Pace) -> Page:
+    def _read(self, offset: int, end: int, records: int, plan: Plan) -> Page:
+        """So many records below `end`, or as many as may be written to as many shares as there are
+        for each."""
         if offset >= end:
             return Page((), (), ())
-        limit = min(pace.limit, end - offset)
+        limit = min(records, self._tools.batch_size, end - offset)
         found = self._log.page(self._dataset.collected_topic, self._partition, offset, limit)
-        below = bisect_left(found.offsets, end)
+        below = min(bisect_left(found.offsets, end), _fitting(found, _WRITTEN // plan.most))
         return found if below == len(found.offsets) else taken(found, range(below))
-
-    @contextmanager
-    def _timed(self, pace: Pace, page: Page) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        pace.took(len(page.keys), time.monotonic() - started)
 
     def _land(
         self,
@@ -270,10 +279,36 @@ class Partition:
         self._tools.told(self._dataset, landing.progress)
 
 
-def _newest(page: Page, last: LastVersions) -> Page:
-    """Those records of which no later version was seen."""
+def _newest(page: Page, last: LastVersions, most: int) -> tuple[Page, int]:
+    """Of those records of which no later version was seen the first so many; the offset up to which
+    they go."""
     found = last.newest(page)
-    return page if len(found) == len(page.keys) else taken(page, found)
+    reached = page.offsets[-1] + 1 if page.keys else 0
+    if len(found) > most:
+        reached = page.offsets[found[most]]
+        del found[most:]
+    return (page if len(found) == len(page.keys) else taken(page, found)), reached
+
+
+def _fitting(page: Page, size: int) -> int:
+    """How many records have together so many bytes; at least one."""
+    sizes = [len(value) if value else 0 for value in page.values]
+    if sum(sizes) <= size:
+        return len(sizes)
+    return max(1, bisect_right(list(accumulate(sizes)), size))
+
+
+@contextmanager
+def _timed(pace: Pace, written: int) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    except (PositionMoved, UnknownTopic):
+        raise
+    except LogError:
+        pace.failed(written)
+        raise
+    pace.took(written, time.monotonic() - started)
 
 
 def _offset(place: bytes | None) -> int:

@@ -42,6 +42,7 @@ class Plan:
         self.shares = {share.id: share for share in shares}
         self.order = sorted(self.shares)
         self.router = Router(dataset, self.shares.values(), divisions)
+        self.most = self.router.most
         self._numbers = {name: number for number, name in enumerate(self.order)}
         self._registry = registry
         self._dataset = dataset
@@ -91,7 +92,7 @@ class Plan:
         """What becomes of a batch of one writer's records: see `Projector.land`."""
         projector = self._projector(schema_id)
         if schema_id not in task.choices:
-            task.choices[schema_id] = projector.choices(task.year, task.choose)
+            task.choices[schema_id] = projector.choices(task.year, task.reaching(), task.choose)
         choices = task.choices[schema_id]
         return projector.land(keys, bodies, choices, held, outputs, self._hashes, moved)
 

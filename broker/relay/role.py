@@ -62,6 +62,12 @@ class RelayRole:
             if state == done:
                 self._log.wait(changes, IDLE)
                 continue
+            self._relay.begin_round(
+                (one.id, number)
+                for one in mine
+                for topic, number in state[2]
+                if topic == one.collected_topic
+            )
             upto.look(state[1], state[2], self._topics(mine))
             if any([self._step(one, upto, stop) for one in mine]):
                 continue

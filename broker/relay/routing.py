@@ -76,6 +76,8 @@ class Router:
                 Route(share, rules[rule], projections[form])
             )
         self.row = _row(self.rules)
+        self.most = max((self._above(code) for code in self._by_prefix), default=1)
+        """Shares that a record can reach at most."""
 
     def routes(self, record: Mapping[str, Any], year: int) -> Sequence[Route]:
         """The routes of the shares that this record belongs to, judged by `year`.
@@ -96,6 +98,11 @@ class Router:
             )
         prefixes = (division[:length] for length in PREFIX_LENGTHS)
         return Reached([route for one in prefixes for route in self._by_prefix.get(one, ())])
+
+    def _above(self, code: str) -> int:
+        """The shares of a division and of those that it lies in."""
+        prefixes = {code[:length] for length in PREFIX_LENGTHS}
+        return sum(len(self._by_prefix.get(one, ())) for one in prefixes)
 
     def judge(self, record: Mapping[str, Any], year: int) -> Verdict:
         """Of each row rule, whether it admits the record."""

@@ -5,8 +5,9 @@ over. What follows depends on which shares a record belongs to and on who holds 
 else: it is worked out once for both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from broker.projection.projector import Verdict
 from broker.relay.membership import Shares
@@ -45,6 +46,16 @@ class Task:
         self._mine = mine
         self._others = others
         self._again = again
+
+    def reaching(self) -> Callable[[str | None], Reached]:
+        """`Router.reach` for one memo: divisions that reach the same shares are one there."""
+        known: WeakValueDictionary[tuple[int, ...], Reached] = WeakValueDictionary()
+
+        def reach(division: str | None) -> Reached:
+            found = self._router.reach(division)
+            return known.setdefault(tuple(map(id, found.routes)), found)
+
+        return reach
 
     def choose(self, reached: Reached, verdict: Verdict) -> "Chosen":
         """What becomes of records that reach these shares and are judged so."""

@@ -7,7 +7,7 @@ is made anew. Plans are compiled once per set of shares.
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from broker.divisions import Divisions
 from broker.errors import KeyringError, PositionMoved, UnknownTopic
@@ -17,10 +17,12 @@ from broker.log.topics import share_positions
 from broker.model import Dataset
 from broker.registry import Registry
 from broker.relay.membership import Room
+from broker.relay.pace import Paces
 from broker.relay.partition import Partition, Tools
 from broker.relay.plan import Plan
 from broker.relay.position import judged
 from broker.relay.progress import Progress
+from broker.relay.slices import Slices
 from broker.seal import Sealer
 from broker.sharing.share import JOINED, Share
 from broker.telemetry import BatchRelayed, Event, RelayQuarantined
@@ -59,7 +61,11 @@ class Relay:
         self._keyring = keyring
         self._registry = registry
         self._emit = emit
-        self._tools = Tools(log, sealer, year, self.plan, self._told, batch_size, Room())
+        self._slices = Slices()
+        self._tools = Tools(
+            log, sealer, year, self.plan, self._told, batch_size, Room(), self._slices
+        )
+        self._paces: dict[tuple[str, int], Paces] = defaultdict(lambda: Paces(batch_size))
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._plans: dict[str, OrderedDict[frozenset[str], Plan]] = defaultdict(OrderedDict)
 
@@ -113,10 +119,10 @@ class Relay:
             there = self._log.there(share.topic for share in published)
             mine = [share for share in published if share.topic in there]
             gone = [share for share in published if share.topic not in there]
-            lost = [share.topic for share in gone if self._has_joined(share, partition)]
+            lost = [share.topic for share in gone if self._has_begun(share, partition)]
             # kept only while what it remembers is what was committed: no error survives in it
             worker = self._partitions.pop(place, None)
-            worker = worker or Partition(self._tools, dataset, partition)
+            worker = worker or Partition(self._tools, dataset, partition, self._paces[place])
             try:
                 if lost:  # passed over, it would lack what the common pass writes now
                     raise UnknownTopic(f"the topic {lost[0]} is not shown")
@@ -134,12 +140,19 @@ class Relay:
             finally:
                 if place not in self._partitions:
                     worker.forget()
-        if given_away := self._partitions.pop(place, None):
-            given_away.forget()
         return Progress()
 
-    def _has_joined(self, share: Share, partition: int) -> bool:
-        return self._log.position(f"{share_positions(share.id)}{partition}") == JOINED
+    def _has_begun(self, share: Share, partition: int) -> bool:
+        """Whether anything of the partition may stand in it."""
+        return self._log.position(f"{share_positions(share.id)}{partition}") is not None
+
+    def begin_round(self, owned: Iterable[tuple[str, int]]) -> None:
+        """All partitions will be stepped once. `owned` are the collected topics and partitions that
+        are ours: of others nothing is remembered."""
+        self._slices.begin()
+        mine = set(owned)
+        for dataset, partition in [one for one in self._partitions if one not in mine]:
+            self._partitions.pop((dataset, partition)).forget()
 
     def plan(self, dataset: Dataset, shares: Sequence[Share]) -> Plan:
         """The compiled plan for some shares."""

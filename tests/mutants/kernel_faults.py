@@ -99,7 +99,7 @@ KERNEL = (
     Fault(
         f"{MEMORY}::test_of_divisions_and_holders_together_no_more_is_kept_than_that",
         PYX,
-        "                    choices.grow()\n",
+        "                    choices.grow(1 + len(change[0]))\n",
         "",
         "a city whose people move remembers every way from a village to another",
     ),

@@ -9,11 +9,12 @@ from tests.mutants.collecting_faults import COLLECTING
 from tests.mutants.connector_faults import CONNECTORS
 from tests.mutants.faults import FAULTS
 from tests.mutants.kernel_faults import KERNEL
+from tests.mutants.opening_faults import OPENINGS
 from tests.mutants.path_faults import PATH
 from tests.mutants.planting import ROOT, assert_holds, functions_in
 from tests.mutants.web_faults import WEB
 
-EVERY = (*FAULTS, *KERNEL, *COLLECTING, *PATH, *WEB, *CONNECTORS, *CLUSTER)
+EVERY = (*FAULTS, *KERNEL, *COLLECTING, *PATH, *OPENINGS, *WEB, *CONNECTORS, *CLUSTER)
 
 
 LAWS = sorted({fault.law for fault in EVERY})

@@ -17,7 +17,7 @@ from tests.unit.test_kernel_judging import judging
 
 needs_kernel()
 
-MOST = 10
+MOST = 50
 HOLDERS = [frozenset({f"from{n}"}) for n in range(33)]
 
 
@@ -38,7 +38,8 @@ class Reached(dict[Any, Chosen]):
 
 
 def landed(most: int) -> tuple[Any, int]:
-    """What becomes of one record under many keys, held by as many; how much is remembered."""
+    """What becomes of one record under many keys, held by as many; how much is remembered, share
+    by share."""
     world = programs()["ga.resident_base"]
     oracle = Oracle(world)
     every = range(len(world.templates))
@@ -56,7 +57,8 @@ def landed(most: int) -> tuple[Any, int]:
         )  # fmt: skip
         assert not left
     chosen = [one for reached in choices.reached.values() for one in reached.values()]
-    return (outputs, moved), len(chosen) + sum(len(one.changes) for one in chosen)
+    weight = [1 + len(writes) for one in chosen for writes, _, _ in one.changes.values()]
+    return (outputs, moved), len(chosen) + sum(weight)
 
 
 def shown(oracle: Oracle) -> bytes:
@@ -71,7 +73,7 @@ def test_of_divisions_and_holders_together_no_more_is_kept_than_that() -> None:
     every, all_of_it = landed(1 << 16)
     some, few = landed(MOST)
     assert some == every
-    assert all_of_it == len(HOLDERS) + 1 and 0 < few <= MOST
+    assert all_of_it > len(HOLDERS) + 1 and 0 < few <= MOST
 
 
 @pytest.mark.parametrize(("size", "kept"), [(200, 1), (5_000, 0)])

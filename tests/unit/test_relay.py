@@ -3,19 +3,24 @@
 import json
 import operator
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from broker.errors import ProjectionError, RoutingError, UnknownTopic
+from broker.errors import LogError, ProjectionError, RoutingError, UnknownTopic
 from broker.log.embedded import EmbeddedLog
 from broker.log.interface import Append, Batch
 from broker.projection import projector
 from broker.projection.reference import Projection
 from broker.pseudonym import keyed_hash
 from broker.quarantine import Quarantine
+from broker.relay import partition
+from broker.relay.role import RelayRole
 from broker.relay.routing import Router
 from tests import city, recompute
 
@@ -198,10 +203,80 @@ def test_a_partition_that_is_given_away_keeps_no_memory(
         city.relay(broker)
         assert len(city.shown(broker, one)) == 20 and room.keys == all_of_it - 20
         monkeypatch.setattr(broker.log, "owns", lambda topic, partition: False)
-        dataset = broker.catalog.dataset("ga.resident_base")
-        for partition in range(4):
-            broker.relay.step(dataset, partition, lambda: broker.sharing.shares(dataset.id))
-        assert room.keys == all_of_it
+        with running(broker.relay_role()):
+            city.until(lambda: room.keys == all_of_it, 10)
+
+
+@contextmanager
+def running(role: RelayRole) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=role.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        role.close()
+
+
+def test_what_is_too_much_for_a_commit_is_tried_with_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a transaction has its time: the same batch again would never land."""
+    city.fill(tmp_path, range(200), NOW)
+    with city.city(tmp_path) as broker:
+        city.collect(broker, limit=500)
+        one = city.grant(broker, "a", "name")
+        commit, sizes = broker.log.commit, list[int]()
+
+        def within(batch: Batch) -> None:
+            if batch.consumed:
+                sizes.append(batch.records())
+                if sizes[-1] > 10:
+                    raise LogError("it takes too long")
+            commit(batch)
+
+        monkeypatch.setattr(broker.log, "commit", within)
+        for _ in range(40):
+            try:
+                city.relay(broker)
+            except LogError:
+                continue
+            break
+        assert sizes[0] > 10 and len(city.shown(broker, one)) == 200
+        assert sum(size > 10 for size in sizes) < 40
+
+
+@pytest.mark.parametrize("shares", [1, 5])
+def test_what_a_batch_writes_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shares: int
+) -> None:
+    """In bytes and in values, by how many shares a record reaches."""
+    monkeypatch.setattr(partition, "_WRITTEN", 20_000)
+    city.use_mapping(tmp_path)
+    long = "山东省聊城市东昌府区古楼街道" + "长" * 300
+    rows = [city.resident(n, NOW, **({"hjdz": long} if n < 100 else {})) for n in range(120)]
+    city.put(city.county(tmp_path, "371502"), *rows)
+    with city.city(tmp_path, relay_batch=50) as broker:
+        city.collect(broker, limit=500)
+        items = ["sex", "status", "birth_date", "division_code"]
+        granted = [
+            city.grant(broker, f"c{n}", " ".join(["hukou_addr", *items[:n]])) for n in range(shares)
+        ]
+        sizes, commit = list[tuple[int, int]](), broker.log.commit
+
+        def noting(batch: Batch) -> None:
+            if batch.consumed:
+                values = [one for run in batch.all_runs() for one in run.values if one]
+                sizes.append((len(values), sum(map(len, values))))
+            commit(batch)
+
+        monkeypatch.setattr(broker.log, "commit", noting)
+        city.relay(broker)
+        assert all(len(city.shown(broker, one)) == 120 for one in granted)
+        assert max(size for _, size in sizes) <= 20_000 + 1_000 * shares
+        assert sizes[0][0] <= 50, "a batch begins with as many values as it has records at most"
 
 
 def test_a_plan_is_compiled_once_however_many_datasets_there_are(tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ class Relaying:
         self.looked: list[int] = []
         self.meanwhile: Any = None
 
+    def begin_round(self, owned: Iterable[tuple[str, int]]) -> None:
+        self.owned = set(owned)
+
     def step(self, dataset: Any, partition: int, shares: Any) -> Progress:
         self.looked.append(partition)
         happens, self.meanwhile = self.meanwhile, None

@@ -125,13 +125,14 @@ class Reading:
         found = Fetched(offset)
         until = time.monotonic() + ANSWER_SECONDS
         while len(found.offsets) < limit and found.after < end:
-            first = self._committed.poll(until - time.monotonic())
+            first = self._committed.poll(max(0.0, until - time.monotonic()))
             if first is None:
                 raise away()
             more = min(limit - len(found.offsets) - 1, _AT_ONCE if size is None else _SIZED)
             rest = self._committed.consume(more, 0) if not first.error() else ()
             before = len(found.values)
             _take([first, *rest], topic, partition, found, times)
+            until = time.monotonic() + ANSWER_SECONDS  # it answers
             if size is not None and (size := size - found.bytes(before)) <= 0:
                 break
         if found.after < end:
