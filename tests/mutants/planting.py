@@ -40,7 +40,7 @@ def copied(folder: Path) -> None:
 
 
 def run(
-    folder: Path, *words: str, seconds: float = 240, **environment: str
+    folder: Path, *words: str, seconds: float = 600, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Pytest in the copy. The floors of a module's counters may fail where one law runs alone:
     that is an error, not a failure, and proves nothing here."""
@@ -72,7 +72,7 @@ def assert_holds(folder: Path, laws: Sequence[str]) -> None:
     assert "too few interesting cases" in tail or result.returncode == 0, tail
 
 
-def assert_noticed(folder: Path, fault: Fault, seconds: float = 240) -> None:
+def assert_noticed(folder: Path, fault: Fault, seconds: float = 600) -> None:
     """Plant the fault in the copy: its test fails, and by what the test itself says."""
     file = folder / fault.file
     good = file.read_text("utf-8")
