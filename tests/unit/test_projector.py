@@ -74,7 +74,7 @@ def test_a_kernel_of_another_version_never_runs(monkeypatch: pytest.MonkeyPatch)
     }
     routing: Any = SimpleNamespace(row={})
     made = Projector(writer, dataset, [], [], routing, r.DIVISIONS, fast=True)
-    assert made.choices(2026, lambda reached, verdict: reached) is None
+    assert made.choices(2026, lambda division: {}, lambda reached, verdict: reached) is None
     assert projector.keyed(b"k" * 32) is None
 
 

@@ -132,7 +132,8 @@ class Reading:
             rest = self._committed.consume(more, 0) if not first.error() else ()
             before = len(found.values)
             _take([first, *rest], topic, partition, found, times)
-            until = time.monotonic() + ANSWER_SECONDS  # it answers
+            if len(found.values) > before:
+                until = time.monotonic() + ANSWER_SECONDS  # it answers
             if size is not None and (size := size - found.bytes(before)) <= 0:
                 break
         if found.after < end:
