@@ -80,7 +80,7 @@ def test_the_broker_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with own(tmp_path / "kafka", monkeypatch) as kafka, city.city(tmp_path) as broker:
         one = city.grant(broker, "a", "name")
         with process(tmp_path, "up") as up:
-            until(lambda: len(recompute.held(broker, one)) == PEOPLE, 30)
+            until(lambda: len(recompute.held(broker, one)) == PEOPLE, 90)
             for number in (signal.SIGTERM, signal.SIGKILL):
                 kafka.stop(number)
                 load.change()
