@@ -136,8 +136,12 @@ def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.Mo
     live(web.broker, "a")
     client = web.client("a")
 
-    def away(self: Store) -> Any:
+    def away(self: Store, query: str = "") -> Any:
         raise StoreError("away")
+
+    def go(patch: pytest.MonkeyPatch) -> None:
+        for way in ("reading", "number"):
+            patch.setattr(Store, way, away)
 
     told: list[str] = []
 
@@ -150,9 +154,7 @@ def test_streams_end_while_the_store_is_away(web: Served, monkeypatch: pytest.Mo
         return "whole"
 
     with monkeypatch.context() as patch:
-        seconds, end = ends_within(
-            read, lambda: patch.setattr(Store, "reading", away), lambda: len(told) >= 40
-        )
+        seconds, end = ends_within(read, lambda: go(patch), lambda: len(told) >= 40)
         assert seconds < PROMISED + 0.5 and end == "broken off"
         assert client.get(RECORDS).status_code == 503
         assert client.get("/readyz").status_code == 503
