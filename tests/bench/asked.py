@@ -24,7 +24,7 @@ Measures, prints, and writes tests/bench/results.json; with --readme it only mak
 tables of that file. The figures of a line are µs of CPU a record (the median, then the least and
 the most) and records a second by the clock.
 
-NAMEs, in this order; all but the last two where none is given:
+NAMEs; all but the last two where none is given:
 
   kernel      one record: decoded, masked and encoded with fastavro; by the kernel
   path        the relay: a bare copy, the same with fastavro, shares, villages, the reference
@@ -50,6 +50,7 @@ class Wanted:
     engines: tuple[str, ...]
     transports: tuple[str, ...]
     size: Asked
+    villages_named: bool
     minutes: float
     readme: bool
 
@@ -57,7 +58,7 @@ class Wanted:
         """How much of it on Kafka: where villages were not named, no more partitions than one
         broker makes soon."""
         size = self.size
-        if size.villages == Asked.villages:
+        if not self.villages_named:
             size = replace(size, villages=tuple(one for one in size.villages if one <= _MANY))
         if transport != "kafka-python":
             return size
@@ -75,7 +76,7 @@ def bench() -> Wanted:
                         help="records for path and collect (%(default)s)")  # fmt: skip
     parser.add_argument("--shares", type=_numbers, default=Asked.shares, metavar="N,N",
                         help="path: numbers of shares that all records reach (1,5,20)")  # fmt: skip
-    parser.add_argument("--villages", type=_villages, default=Asked.villages, metavar="N,N",
+    parser.add_argument("--villages", type=_villages, metavar="N,N",
                         help="path: numbers of villages, a share each (10,100,1000)")  # fmt: skip
     parser.add_argument("--runs", type=_number, default=3, help="processes a figure (%(default)s)")
     parser.add_argument("--minutes", type=_minutes, default=10.0, help="of flat (%(default)s)")
@@ -85,7 +86,8 @@ def bench() -> Wanted:
         tuple(given.names),
         ENGINES if given.engine == "all" else (given.engine,),
         TRANSPORTS if given.transport == "all" else (given.transport,),
-        Asked(given.people, given.shares, given.villages, given.runs),
+        Asked(given.people, given.shares, given.villages or Asked.villages, given.runs),
+        given.villages is not None,
         given.minutes,
         given.readme,
     )
