@@ -1,6 +1,7 @@
 """A small city for tests: one state folder, sources made by hand, the real broker over it."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from stdnum.cn import ric
 from broker.bootstrap import Broker
 from broker.cli.share import current
 from broker.model import Level
+from broker.relay.role import RelayRole
 from broker.relay.yearly import order_year
 from broker.settings import Settings
 from broker.sharing.application import Application
@@ -171,3 +173,23 @@ def shown(broker: Broker, outcome: Outcome) -> dict[bytes, dict[str, Any]]:
     """What the grant's consumer has after reading its share."""
     assert outcome.share is not None
     return dict(current(broker, outcome.share))
+
+
+def end_of(broker: Broker, outcome: Outcome) -> int:
+    """Records that the grant's share has ever had."""
+    assert outcome.share is not None
+    return sum(broker.log.end(outcome.share.topic, partition) for partition in range(4))
+
+
+@contextmanager
+def running(role: RelayRole) -> Iterator[None]:
+    """The role runs until the block ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=role.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()

@@ -17,9 +17,10 @@ from broker.log.compaction import compact
 from broker.log.counts import ABORTED, COMMITTED, FENCED, Counts
 from broker.log.inserting import append_runs, insert_entries, next_offset, topic_id
 from broker.log.interface import DAMAGED, PAGE_BYTES, Batch, End, Entries, Page, Run, Stored
-from broker.log.sqlite_file import PATIENCE, begin_writing, open_file, translated
+from broker.log.sqlite_file import PATIENCE, open_file, translated
 from broker.log.topics import must_match
 from broker.log.watch import Watch
+from broker.sqlite_lock import begin_writing
 from broker.sqlite_options import LOG, not_given
 
 _KEYS_A_QUERY = 500
@@ -52,7 +53,7 @@ class EmbeddedLog:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._translated():
-            begin_writing(self._db)
+            begin_writing(self._db, time.monotonic() + PATIENCE)
             try:
                 yield self._db
                 self._db.execute("COMMIT")

@@ -8,19 +8,17 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from broker.errors import LogError, LogFull
 from broker.log.place import network_file_system
 from broker.private_file import make_private
+from broker.sqlite_lock import while_busy
 from broker.unmoved import Unmoved
 
 PATIENCE = 30.0
 """Seconds to wait for another process's commit."""
-
-_POLL = 0.001
-"""Seconds between two tries for the write lock. SQLite itself waits longer from try to try, up to a
-tenth of a second, and whoever writes often is always there first."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS topic (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
@@ -57,23 +55,6 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, Unmoved]:
     return db, unmoved
 
 
-def begin_writing(db: sqlite3.Connection) -> None:
-    """Begin a transaction that writes, once nobody else has one."""
-    until = time.monotonic() + PATIENCE
-    db.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > until:
-                    raise
-            time.sleep(_POLL)
-    finally:
-        db.execute(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
-
-
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Foreign errors become ours; their text, which may hold data, is dropped."""
@@ -103,16 +84,5 @@ def translated(path: Path) -> Iterator[None]:
 
 def _to_wal(db: sqlite3.Connection) -> None:
     """WAL mode; while another process makes the same file, SQLite refuses without waiting."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    work = partial(db.execute, "PRAGMA journal_mode=WAL")
+    while_busy(work, time.monotonic() + PATIENCE, 0.01)

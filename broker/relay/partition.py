@@ -184,8 +184,7 @@ class Partition:
         pace = self._paces.own if alone else self._paces.beside
         wanted = min(pace.records(plan.most), self._tools.batch_size)
         page = self._read(start, limit, wanted * self._sparse, plan)
-        newest, reached = _newest(page, last, wanted)
-        reached = reached if page.keys else limit
+        newest, reached = _newest(page, last, wanted, limit)
         few = len(newest.keys) * 2 <= len(page.keys)
         self._sparse = min(_SPARSE, 2 * self._sparse) if few else 1
         value = JOINED if reached >= end else reached.to_bytes(8, "big")
@@ -220,8 +219,7 @@ class Partition:
             pass  # the common pass waits
         plan, pace = self._tools.plan(self._dataset, joined), self._paces.own
         page = self._read(passing.offset, passing.end, pace.records(plan.most), plan)
-        newest, reached = _newest(page, last, len(page.keys))
-        reached = reached if page.keys else passing.end
+        newest, reached = _newest(page, last, len(page.keys), passing.end)
         after = Pass(passing.year, reached, passing.end) if reached < passing.end else None
         packed = before.pack() if before else None
         if (before, after) != (None, None):
@@ -279,11 +277,11 @@ class Partition:
         self._tools.told(self._dataset, landing.progress)
 
 
-def _newest(page: Page, last: LastVersions, most: int) -> tuple[Page, int]:
+def _newest(page: Page, last: LastVersions, most: int, end: int) -> tuple[Page, int]:
     """Of those records of which no later version was seen the first so many; the offset up to which
-    they go."""
+    they go, `end` where there are none."""
     found = last.newest(page)
-    reached = page.offsets[-1] + 1 if page.keys else 0
+    reached = page.offsets[-1] + 1 if page.keys else end
     if len(found) > most:
         reached = page.offsets[found[most]]
         del found[most:]

@@ -147,8 +147,8 @@ class Relay:
         return self._log.position(f"{share_positions(share.id)}{partition}") is not None
 
     def begin_round(self, owned: Iterable[tuple[str, int]]) -> None:
-        """All partitions will be stepped once. `owned` are the collected topics and partitions that
-        are ours: of others nothing is remembered."""
+        """All partitions will be stepped once. `owned`: which are ours, as dataset and number; of
+        others nothing is remembered."""
         self._slices.begin()
         mine = set(owned)
         for dataset, partition in [one for one in self._partitions if one not in mine]:

@@ -231,11 +231,6 @@ def test_an_item_that_falls_to_pseudonym_gets_its_domain_a_new_key(tmp_path: Pat
         assert share_of(broker, pseudonym) == after, "one fall, one generation"
 
 
-def end_of(broker: Broker, outcome: Outcome) -> int:
-    assert outcome.share
-    return sum(broker.log.end(outcome.share.topic, partition) for partition in range(4))
-
-
 def test_the_common_pass_goes_on_while_a_share_catches_up(tmp_path: Path) -> None:
     people(tmp_path, 160)
     with city.city(tmp_path, relay_batch=2) as broker:
@@ -330,7 +325,7 @@ def test_a_relay_that_was_overtaken_starts_from_what_is_committed(tmp_path: Path
             turn += 1
         assert recompute.held(one, granted) == recompute.wanted(one, granted)
         assert turn > 2
-        assert end_of(one, granted) == 20, "nothing twice"
+        assert city.end_of(one, granted) == 20, "nothing twice"
 
 
 def test_a_domain_gets_its_key_although_its_first_share_never_opened(tmp_path: Path) -> None:

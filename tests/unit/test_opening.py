@@ -1,5 +1,7 @@
 """Shares that open beside others, and beside each other: none shows what nobody may see there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +22,17 @@ from tests.unit.test_yearly import DATASET, NOW, TOPIC, first_of_many, move, ste
 
 PARENTS = {"filter": "{age_under: 16}", "minors": "basis"}
 BORN = date(2010, 5, 1)
+
+
+@contextmanager
+def one_live(folder: Path) -> Iterator[tuple[Broker, bytes, int]]:
+    """A city with a live share; the first record of a partition that has some more."""
+    city.fill(folder, range(24), NOW)
+    with city.city(folder, relay_batch=1) as broker:
+        city.collect(broker)
+        city.grant(broker, "wide", "sex")
+        city.relay(broker)
+        yield broker, *first_of_many(broker)
 
 
 def opening(broker: Broker, consumer: str, items: str, **more: str) -> Outcome:
@@ -51,12 +64,7 @@ def finish(broker: Broker, partition: int) -> None:
 def test_a_share_that_opens_beside_another_gets_nothing_that_was_superseded_by_then(
     tmp_path: Path,
 ) -> None:
-    city.fill(tmp_path, range(24), NOW)
-    with city.city(tmp_path, relay_batch=1) as broker:
-        city.collect(broker)
-        city.grant(broker, "wide", "sex")
-        city.relay(broker)
-        key, partition = first_of_many(broker)
+    with one_live(tmp_path) as (broker, key, partition):
         first = opening(broker, "first", "name")
         step(broker, partition)  # it has looked which versions are superseded
         move(broker, tmp_path, key)
@@ -72,12 +80,7 @@ def test_a_share_that_opens_and_is_not_shown_for_a_moment_loses_nobodys_tombston
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a broker that has not heard of its topic yet."""
-    city.fill(tmp_path, range(24), NOW)
-    with city.city(tmp_path, relay_batch=1) as broker:
-        city.collect(broker)
-        city.grant(broker, "wide", "sex")
-        city.relay(broker)
-        key, partition = first_of_many(broker)
+    with one_live(tmp_path) as (broker, key, partition):
         town = opening(broker, "town", "name", scope="371502001")
         step(broker, partition)
         assert versions(broker, town, partition, key)[-1] and town.share
@@ -146,24 +149,24 @@ def held(broker: Broker, granted: Outcome, partition: int) -> int:
 
 def test_of_what_is_superseded_more_is_read_at_once(tmp_path: Path) -> None:
     """And of what is not no more than a batch may have."""
-    city.fill(tmp_path, range(24), NOW)
-    with city.city(tmp_path, relay_batch=40) as broker:
+    city.fill(tmp_path, range(60), NOW)
+    with city.city(tmp_path, relay_batch=100) as broker:
         city.collect(broker)
         wide = city.grant(broker, "wide", "sex")
         for minutes in range(1, 8):
-            city.fill(tmp_path, range(24), NOW + timedelta(minutes=minutes))
+            city.fill(tmp_path, range(60), NOW + timedelta(minutes=minutes))
             city.collect(broker)
         city.relay(broker)
         _, partition = first_of_many(broker)
         paces = broker.relay._paces[DATASET, partition]
-        paces.beside.limit = 2
+        paces.beside.limit = paces.beside._most = 2
         late = opening(broker, "late", "name")
         assert late.share
         ends = [0]
         while step(broker, partition):
             ends.append(broker.log.end(late.share.topic, partition))
-        assert max(after - before for before, after in pairwise(ends)) <= 4
-        assert len(city.shown(broker, wide)) == 24
+        assert max(after - before for before, after in pairwise(ends)) <= 2
+        assert len(city.shown(broker, wide)) == 60
         records = broker.log.end(TOPIC, partition)
         assert len(ends) < records / 3, "not two at a time"
 

@@ -3,9 +3,6 @@
 import json
 import operator
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +17,6 @@ from broker.projection.reference import Projection
 from broker.pseudonym import keyed_hash
 from broker.quarantine import Quarantine
 from broker.relay import partition
-from broker.relay.role import RelayRole
 from broker.relay.routing import Router
 from tests import city, recompute
 
@@ -203,20 +199,9 @@ def test_a_partition_that_is_given_away_keeps_no_memory(
         city.relay(broker)
         assert len(city.shown(broker, one)) == 20 and room.keys == all_of_it - 20
         monkeypatch.setattr(broker.log, "owns", lambda topic, partition: False)
-        with running(broker.relay_role()):
+        role = broker.relay_role()
+        with city.running(role):
             city.until(lambda: room.keys == all_of_it, 10)
-
-
-@contextmanager
-def running(role: RelayRole) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=role.run, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
         role.close()
 
 

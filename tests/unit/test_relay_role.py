@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from broker.relay.position import year_position
 from broker.relay.progress import Progress
 from broker.relay.role import RelayRole
 from broker.telemetry import Event, ProjectionChosen
+from tests import city
 from tests.city import until
 
 TOPIC = "collected.x.y"
@@ -87,19 +87,6 @@ def roled(tmp_path: Path) -> Iterator[Roled]:
     found.log.close()
 
 
-@contextmanager
-def running(roled: Roled) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=roled.role.run, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
-
-
 def untold(roled: Roled) -> None:
     """From here on nobody is told of a commit."""
     watch = roled.log._watch
@@ -109,7 +96,7 @@ def untold(roled: Roled) -> None:
 
 
 def test_it_begins_by_saying_which_projection_runs(roled: Roled) -> None:
-    with running(roled):
+    with city.running(roled.role):
         roled.looks_at(0, 1, 2)
         roled.append(1)
         roled.looks_at(1)
@@ -117,7 +104,7 @@ def test_it_begins_by_saying_which_projection_runs(roled: Roled) -> None:
 
 
 def test_only_a_partition_that_has_grown_is_looked_at(roled: Roled) -> None:
-    with running(roled):
+    with city.running(roled.role):
         roled.looks_at(0, 1, 2)
         roled.append(1)
         roled.looks_at(1)
@@ -127,12 +114,12 @@ def test_only_a_partition_that_has_grown_is_looked_at(roled: Roled) -> None:
 
 def test_what_comes_during_a_look_is_looked_at_next(roled: Roled) -> None:
     roled.relay.meanwhile = lambda: roled.append(0)
-    with running(roled):
+    with city.running(roled.role):
         roled.looks_at(0, 0, 1, 2)
 
 
 def test_another_state_of_sharing_or_another_year_is_a_look_at_everything(roled: Roled) -> None:
-    with running(roled):
+    with city.running(roled.role):
         roled.looks_at(0, 1, 2)
         roled.revision = 2
         roled.looks_at(0, 1, 2)
@@ -144,7 +131,7 @@ def test_another_state_of_sharing_or_another_year_is_a_look_at_everything(roled:
 def test_who_writes_is_waited_for_although_nobody_tells(roled: Roled) -> None:
     """A record may be readable only after everybody was told of its commit."""
     roled.log.growing = True
-    with running(roled):
+    with city.running(roled.role):
         roled.looks_at(0, 1, 2)
         untold(roled)
         roled.append(2)
@@ -153,7 +140,7 @@ def test_who_writes_is_waited_for_although_nobody_tells(roled: Roled) -> None:
 
 def test_a_share_whose_topic_is_still_to_be_made_is_waited_for(roled: Roled) -> None:
     roled.shares = [SimpleNamespace(dataset="x.y", topic="shared.x.y.s1")]
-    with running(roled):
+    with city.running(roled.role):
         roled.looks_at(0, 1, 2)
         untold(roled)
         roled.log.create_topics({"shared.x.y.s1": 3})

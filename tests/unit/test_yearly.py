@@ -12,7 +12,6 @@ from broker.log.interface import Batch
 from broker.log.topics import share_positions
 from broker.pseudonym import keyed_hash
 from broker.relay.yearly import order_year
-from broker.sharing.service import Outcome
 from broker.sharing.share import JOINED
 from tests import city
 
@@ -40,13 +39,13 @@ def test_a_new_year_lets_in_who_has_come_of_age_and_takes_out_who_is_too_old(
         city.relay(broker)
         assert len(city.shown(broker, adults)) == 1
         assert len(city.shown(broker, under)) == 3
-        before = end_of(broker, adults)
+        before = city.end_of(broker, adults)
     with city.city(tmp_path, date(year + 1, 1, 1), relay_batch=1) as broker:
         progress = city.relay(broker)
         assert (progress.written, progress.tombstones) == (1, 1)
         assert len(city.shown(broker, adults)) == 2, "14 by the end of last year"
         assert len(city.shown(broker, under)) == 2, "16 by the end of this year"
-        assert end_of(broker, adults) == before + 1, "who was in it is not written again"
+        assert city.end_of(broker, adults) == before + 1, "who was in it is not written again"
         assert city.relay(broker).commits == 0
     with city.city(tmp_path, date(year, 12, 31)) as broker:
         assert city.relay(broker).commits == 0, "a clock that goes back changes nothing"
@@ -151,8 +150,3 @@ def move(broker: Broker, folder: Path, key: bytes) -> None:
     later = f"{NOW + timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
     city.put(city.county(folder, "371502"), {**row, "xzqh": city.TOWNS[1], "gxsj": later})
     city.collect(broker)
-
-
-def end_of(broker: Broker, outcome: Outcome) -> int:
-    assert outcome.share
-    return sum(broker.log.end(outcome.share.topic, partition) for partition in range(4))
