@@ -17,6 +17,7 @@ from broker.model import Dataset
 from broker.projection.projector import Output
 from broker.quarantine import Quarantine, Quarantined
 from broker.relay.membership import NOBODY, Membership, Shares
+from broker.relay.pages import taken
 from broker.relay.plan import Plan
 from broker.relay.progress import Progress
 from broker.relay.task import Task
@@ -152,15 +153,6 @@ def _last(page: Page) -> Page:
     if len(last) == len(page.keys):
         return page
     return taken(page, sorted(last.values()))
-
-
-def taken(page: Page, numbers: Sequence[int]) -> Page:
-    """Those records of a page."""
-    return Page(
-        [page.offsets[number] for number in numbers],
-        [page.keys[number] for number in numbers],
-        [page.values[number] for number in numbers],
-    )
 
 
 def _sorted(

@@ -4,6 +4,12 @@ Law: it is counted in what is written: records times the shares that each of the
 where many shares get every record, a batch begins with few of them.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from broker.errors import LogError, PositionMoved, UnknownTopic
+
 _LEAST = 50
 
 
@@ -20,6 +26,19 @@ class Pace:
     def records(self, each: int) -> int:
         """How many records, where each may reach so many shares; at least one."""
         return max(1, self.limit // max(1, each))
+
+    @contextmanager
+    def timed(self, written: int, before: float = 0.0) -> Iterator[None]:
+        """So many values are written here, after so many seconds of making them."""
+        started = time.monotonic() - before
+        try:
+            yield
+        except (PositionMoved, UnknownTopic):
+            raise
+        except LogError:
+            self.failed(written)
+            raise
+        self.took(written, time.monotonic() - started)
 
     def took(self, written: int, seconds: float) -> None:
         """A batch of so many values took so long."""

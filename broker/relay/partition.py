@@ -8,19 +8,18 @@ other. While a yearly pass judges old records anew, the common pass waits.
 """
 
 import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
-from broker.errors import LogError, PositionMoved, UnknownTopic
-from broker.log.interface import Log, Page, PositionWrite
+from broker.errors import LogError
+from broker.log.interface import PAGE_BYTES, Log, Page, PositionWrite
 from broker.log.topics import relay_position, share_positions
 from broker.model import Dataset
-from broker.relay.landing import Lander, taken
-from broker.relay.membership import NOBODY, Membership, Room
-from broker.relay.pace import Pace, Paces
+from broker.relay.landing import Lander, Landing
+from broker.relay.membership import NOBODY, Membership, Room, Shares
+from broker.relay.pace import Paces
+from broker.relay.pages import fitting, newest_of, part, size_of
 from broker.relay.plan import Plan
 from broker.relay.position import Common, Pass, ordered_year, pass_position
 from broker.relay.progress import Progress
@@ -30,7 +29,7 @@ from broker.relay.versions import LastVersions
 from broker.seal import Sealer
 from broker.sharing.share import JOINED, Share
 
-_WRITTEN = 64_000_000
+WRITTEN = 64_000_000
 """Bytes that a batch writes at most, but for a single record."""
 
 _SPARSE = 8
@@ -56,6 +55,19 @@ class Tools:
     slices: Slices
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A batch that is made and not committed yet. `value` is its position; it writes so many
+    `values`, of so many `bytes` at most, and took so many `seconds`."""
+
+    landing: Landing
+    common: Common
+    value: bytes
+    values: int
+    bytes: int
+    seconds: float
+
+
 class Partition:
     """The partition as last seen; what another worker commits makes it look again."""
 
@@ -68,6 +80,7 @@ class Partition:
         self._pass_name = pass_position(dataset.id, partition)
         self._committed: bytes | None = b""
         self._common = Common(0, 0, 0)
+        self._through = 0
         self._trusted = 0.0
         self._passing: Pass | None = None
         self._places: dict[str, bytes | None] = {}
@@ -99,6 +112,54 @@ class Partition:
             self._last = None
         return total
 
+    def is_plain(self, shares: Sequence[Share], year: int) -> bool:
+        """Whether the common pass is all that there is to do, where that year was ordered."""
+        self._look()
+        self._learn_places(shares)
+        return (
+            self._passing is None
+            and year <= self._common.year
+            and all(place == JOINED for place in self._places.values())
+        )
+
+    def begins(self) -> int | None:
+        """Where the next batch of the common pass begins, as far as is known without a look."""
+        return self._common.offset if time.monotonic() < self._trusted else None
+
+    def make(
+        self,
+        shares: Sequence[Share],
+        end: int,
+        others: Shares = NOBODY,
+        ahead: tuple[int, Page] | None = None,
+    ) -> Made | None:
+        """The common pass's next batch of what lies below `end`; None where there is nothing. To be
+        asked where `is_plain`, and followed by `landed`, or by nothing more. `ahead` is what was
+        read already, all that there is from that offset up to `end`."""
+        if max(self._common.offset, self._through) >= end:
+            return None
+        started = time.monotonic()
+        plan = self._tools.plan(self._dataset, shares)
+        records = self._paces.own.records(plan.most)
+        start = self._common.offset
+        read = ahead[1] if ahead and ahead[0] == start else None
+        page, whole = self._read(start, end, records, plan, read)
+        if whole:
+            self._through = end  # what else is there are marks of the engine's own
+        if not page.keys:
+            return None
+        landing = self._lander.land(page, plan, plan.task(None, others, self._common.year))
+        common, value = self._moves(landing, page.offsets[-1] + 1, [])
+        size = plan.most * size_of(page)
+        took = time.monotonic() - started
+        return Made(landing, common, value, len(page.keys) * plan.most, size, took)
+
+    def landed(self, made: Made, seconds: float) -> Progress:
+        """It has been committed, which took so long; what it did."""
+        self._paces.own.took(made.values, made.seconds + seconds)
+        self._took_over(made.landing, made.common, made.value)
+        return made.landing.progress
+
     def forget(self) -> None:
         """Give back what is kept in memory."""
         self._membership.forget()
@@ -118,7 +179,7 @@ class Partition:
             self._check_reachable()
         passing = self._log.position(self._pass_name)
         self._passing = Pass.unpack(passing) if passing else None
-        self._places, self._last = {}, None
+        self._places, self._last, self._through = {}, None, 0
         self._membership.begin()
 
     def _check_reachable(self) -> None:
@@ -144,16 +205,13 @@ class Partition:
     def _follow(self, joined: Sequence[Share], late: Sequence[Share], total: Progress) -> None:
         """One batch of the common pass."""
         end = self._log.end(self._dataset.collected_topic, self._partition)
-        if self._common.offset >= end:
+        made = self.make(joined, end, frozenset(share.id for share in late))
+        if made is None:
             return
-        plan, pace = self._tools.plan(self._dataset, joined), self._paces.own
-        page = self._read(self._common.offset, end, pace.records(plan.most), plan)
-        if not page.keys:
-            return
-        others = frozenset(share.id for share in late)
-        task = plan.task(None, others, self._common.year)
-        with _timed(pace, len(page.keys) * plan.most):
-            self._land(page, plan, task, page.offsets[-1] + 1, [], total)
+        with self._paces.own.timed(made.values, made.seconds):
+            self._log.commit(made.landing.batch)
+        self._took_over(made.landing, made.common, made.value)
+        total.add(made.landing.progress)
 
     def _catch_up(self, late: Sequence[Share], alone: bool, total: Progress) -> None:
         """One batch for the shares that are furthest behind; or a look at which records are of
@@ -183,8 +241,8 @@ class Partition:
         plan = self._tools.plan(self._dataset, group)
         pace = self._paces.own if alone else self._paces.beside
         wanted = min(pace.records(plan.most), self._tools.batch_size)
-        page = self._read(start, limit, wanted * self._sparse, plan)
-        newest, reached = _newest(page, last, wanted, limit)
+        page, _ = self._read(start, limit, wanted * self._sparse, plan)
+        newest, reached = newest_of(page, last, wanted, limit)
         few = len(newest.keys) * 2 <= len(page.keys)
         self._sparse = min(_SPARSE, 2 * self._sparse) if few else 1
         value = JOINED if reached >= end else reached.to_bytes(8, "big")
@@ -194,7 +252,7 @@ class Partition:
         ]
         mine = frozenset(share.id for share in group)
         task = plan.task(mine, NOBODY, self._common.year)
-        with _timed(pace, len(newest.keys) * plan.most):
+        with pace.timed(len(newest.keys) * plan.most):
             self._land(newest, plan, task, max(reached, self._common.offset), moves, total)
         self._places.update(dict.fromkeys(mine, value))
 
@@ -218,8 +276,8 @@ class Partition:
         while not last.look():
             pass  # the common pass waits
         plan, pace = self._tools.plan(self._dataset, joined), self._paces.own
-        page = self._read(passing.offset, passing.end, pace.records(plan.most), plan)
-        newest, reached = _newest(page, last, len(page.keys), passing.end)
+        page, _ = self._read(passing.offset, passing.end, pace.records(plan.most), plan)
+        newest, reached = newest_of(page, last, len(page.keys), passing.end)
         after = Pass(passing.year, reached, passing.end) if reached < passing.end else None
         packed = before.pack() if before else None
         if (before, after) != (None, None):
@@ -230,7 +288,7 @@ class Partition:
         common = self._common
         if after is None:
             self._common = Common(common.offset, passing.year, common.turn)
-        with _timed(pace, len(newest.keys) * plan.most):
+        with pace.timed(len(newest.keys) * plan.most):
             self._land(newest, plan, task, common.offset, moves, total)
         self._passing, self._last = after, self._last if after else None
         for share in late:
@@ -244,15 +302,22 @@ class Partition:
             self._last = LastVersions(self._log, topic, self._partition, start, end)
         return self._last
 
-    def _read(self, offset: int, end: int, records: int, plan: Plan) -> Page:
+    def _read(
+        self, offset: int, end: int, records: int, plan: Plan, ahead: Page | None = None
+    ) -> tuple[Page, bool]:
         """So many records below `end`, or as many as may be written to as many shares as there are
-        for each."""
+        for each; whether these are all."""
         if offset >= end:
-            return Page((), (), ())
+            return Page((), (), ()), True
         limit = min(records, self._tools.batch_size, end - offset)
-        found = self._log.page(self._dataset.collected_topic, self._partition, offset, limit)
-        below = min(bisect_left(found.offsets, end), _fitting(found, _WRITTEN // plan.most))
-        return found if below == len(found.offsets) else taken(found, range(below))
+        topic = self._dataset.collected_topic
+        found = ahead or self._log.page(topic, self._partition, offset, limit)
+        there = bisect_left(found.offsets, end)
+        all_read = there < len(found.offsets) or (
+            there < limit and size_of(found) < PAGE_BYTES // 2
+        )
+        below = min(there, limit, fitting(found, WRITTEN // plan.most))
+        return part(found, below), below == there and (ahead is not None or all_read)
 
     def _land(
         self,
@@ -265,48 +330,27 @@ class Partition:
     ) -> None:
         """Commit the batch of these records with the common offset and the other moves."""
         landing = self._lander.land(page, plan, task)
+        common, value = self._moves(landing, offset, moves)
+        self._log.commit(landing.batch)
+        self._took_over(landing, common, value)
+        total.add(landing.progress)
+
+    def _moves(
+        self, landing: Landing, offset: int, moves: Sequence[PositionWrite]
+    ) -> tuple[Common, bytes]:
+        """Let the batch move the common position to that offset, and make the other moves."""
         common = Common(offset, self._common.year, self._common.turn + 1)
         value = common.pack()
         landing.batch.positions.extend([PositionWrite(self._name, self._committed, value), *moves])
         landing.batch.consumed[self._dataset.collected_topic, self._partition] = offset
-        self._log.commit(landing.batch)
+        return common, value
+
+    def _took_over(self, landing: Landing, common: Common, value: bytes) -> None:
+        """The batch has been committed."""
         self._membership.committed(landing.moved)
         self._common, self._committed = common, value
         self._trusted = time.monotonic() + _TRUSTED
-        total.add(landing.progress)
         self._tools.told(self._dataset, landing.progress)
-
-
-def _newest(page: Page, last: LastVersions, most: int, end: int) -> tuple[Page, int]:
-    """Of those records of which no later version was seen the first so many; the offset up to which
-    they go, `end` where there are none."""
-    found = last.newest(page)
-    reached = page.offsets[-1] + 1 if page.keys else end
-    if len(found) > most:
-        reached = page.offsets[found[most]]
-        del found[most:]
-    return (page if len(found) == len(page.keys) else taken(page, found)), reached
-
-
-def _fitting(page: Page, size: int) -> int:
-    """How many records have together so many bytes; at least one."""
-    sizes = [len(value) if value else 0 for value in page.values]
-    if sum(sizes) <= size:
-        return len(sizes)
-    return max(1, bisect_right(list(accumulate(sizes)), size))
-
-
-@contextmanager
-def _timed(pace: Pace, written: int) -> Iterator[None]:
-    started = time.monotonic()
-    try:
-        yield
-    except (PositionMoved, UnknownTopic):
-        raise
-    except LogError:
-        pace.failed(written)
-        raise
-    pace.took(written, time.monotonic() - started)
 
 
 def _offset(place: bytes | None) -> int:

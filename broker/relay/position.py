@@ -91,7 +91,11 @@ def year_position(dataset: str) -> str:
 
 def ordered_year(log: Log, dataset: str) -> int:
     """The year ordered; 0 where none was."""
-    stored = log.position(year_position(dataset))
+    return unpacked_year(log.position(year_position(dataset)))
+
+
+def unpacked_year(stored: bytes | None) -> int:
+    """From what was committed; 0 where nothing was."""
     return int(_YEAR.unpack(stored)[0]) if stored else 0
 
 

@@ -100,13 +100,15 @@ class RelayRole:
 
     def _step(self, dataset: Dataset, upto: Upto, stop: threading.Event) -> bool:
         """One step of every partition that may have work; whether anything was done."""
-        worked = False
-        for partition in upto.waiting(dataset.collected_topic):
-            if stop.is_set():
-                return worked
-            done = self._relay.step(dataset, partition, lambda: self._shares(dataset.id))
+        worked, topic = False, dataset.collected_topic
+        ends, year = upto.waiting(topic), upto.year(dataset.id)
+        for partition, done in self._relay.round(
+            dataset, ends, year, lambda: self._shares(dataset.id)
+        ):
             if done.worked:
                 worked = True
             else:
-                upto.done(dataset.collected_topic, partition)
+                upto.done(topic, partition)
+            if stop.is_set():
+                break
         return worked

@@ -7,20 +7,21 @@ is made anew. Plans are compiled once per set of shares.
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from broker.divisions import Divisions
-from broker.errors import KeyringError, PositionMoved, UnknownTopic
+from broker.errors import KeyringError, LogError, PositionMoved, UnknownTopic
 from broker.keyring import Keyring
-from broker.log.interface import Log
+from broker.log.interface import Log, Page, Place
 from broker.log.topics import share_positions
 from broker.model import Dataset
 from broker.registry import Registry
+from broker.relay.joint import Joint
 from broker.relay.membership import Room
 from broker.relay.pace import Paces
-from broker.relay.partition import Partition, Tools
+from broker.relay.partition import Made, Partition, Tools
 from broker.relay.plan import Plan
-from broker.relay.position import judged
+from broker.relay.position import judged, ordered_year
 from broker.relay.progress import Progress
 from broker.relay.slices import Slices
 from broker.seal import Sealer
@@ -77,14 +78,18 @@ class Relay:
         `shares` gives the dataset's shares as they stand; it is asked before every batch.
         `advance` is told of every step that has landed.
         """
-        total = Progress()
-        there = dataset.collected_topic in self._log.topics()
-        waiting = list(range(dataset.partitions)) if there else []
+        total, topic = Progress(), dataset.collected_topic
+        waiting = list(range(dataset.partitions)) if topic in self._log.topics() else []
         while waiting:
-            for partition in waiting:
-                while (done := self.step(dataset, partition, shares)).worked:
+            left = waiting
+            while left:
+                ends = {number: self._log.end(topic, number) for number in left}
+                year, left = ordered_year(self._log, dataset.id), []
+                for number, done in self.round(dataset, ends, year, shares):
                     total.add(done)
-                    advance(done)
+                    if done.worked:
+                        left.append(number)
+                        advance(done)
             waiting = [one for one in waiting if not self._is_done(dataset, one, shares)]
             if waiting:
                 time.sleep(_PAUSE)  # another worker has them, or they will be ours
@@ -105,28 +110,111 @@ class Relay:
         places = [f"{share_positions(name)}{partition}" for name in there]
         return all(self._log.position(one) == JOINED for one in places)
 
+    def round(
+        self, dataset: Dataset, ends: Mapping[int, int], year: int, shares: Shares
+    ) -> Iterator[tuple[int, Progress]]:
+        """One step of each of these partitions, which end there; the year that was ordered. What is
+        the common pass's alone, and small, lands together. Tells of each what was done."""
+        joint, apart = Joint(self._log, self._tools.batch_size), list[int]()
+        try:
+            read = self._ahead(dataset, ends)
+            for number, end in ends.items():
+                ahead = read.get(number)
+                worker, made = self._made(dataset, number, end, year, shares, ahead)
+                if worker is None:
+                    apart.append(number)
+                elif made is None:
+                    yield number, Progress()
+                else:
+                    if not joint.fits(made):
+                        yield from self._landed(joint, dataset, apart)
+                    joint.waiting[number] = worker, made
+                    if joint.is_full():
+                        yield from self._landed(joint, dataset, apart)
+            yield from self._landed(joint, dataset, apart)
+        finally:
+            joint.forget()
+        for number in apart:
+            yield number, self.step(dataset, number, shares)
+
+    def _ahead(self, dataset: Dataset, ends: Mapping[int, int]) -> dict[int, tuple[int, Page]]:
+        """What several partitions have to relay, and from where on, read at once where it is
+        little; nothing where that cannot be: then each is read by itself."""
+        topic, ranges = dataset.collected_topic, dict[Place, tuple[int, int]]()
+        for number, end in ends.items():
+            worker = self._partitions.get((dataset.id, number))
+            begins = worker.begins() if worker else None
+            if begins is not None and begins < end:
+                ranges[topic, number] = begins, end
+        size = sum(end - begins for begins, end in ranges.values())
+        if len(ranges) < 2 or size > self._tools.batch_size:
+            return {}
+        try:
+            pages = self._log.pages(ranges)
+        except LogError:
+            return {}  # it is told by whoever reads there by himself
+        return {place[1]: (ranges[place][0], page) for place, page in pages.items()}
+
+    def _made(
+        self,
+        dataset: Dataset,
+        partition: int,
+        end: int,
+        year: int,
+        shares: Shares,
+        ahead: tuple[int, Page] | None,
+    ) -> tuple[Partition | None, Made | None]:
+        """Whose the next batch of the common pass is, and the batch; nobody's where it takes a
+        step to see what there is to do."""
+        if not self._is_ours(dataset, partition):
+            return None, None
+        mine, gone = self._published(shares)
+        if gone:
+            return None, None
+        worker, made = self._taken(dataset, partition), None
+        try:
+            if plain := worker.is_plain(mine, year):
+                made = worker.make(mine, end, ahead=ahead)
+        except (LogError, KeyringError):
+            worker.forget()
+            return None, None
+        except BaseException:
+            worker.forget()
+            raise
+        if made is None:
+            self._partitions[dataset.id, partition] = worker
+        return (worker, made) if plain else (None, None)
+
+    def _landed(
+        self, joint: Joint, dataset: Dataset, apart: list[int]
+    ) -> Iterator[tuple[int, Progress]]:
+        """Land what waits; where that cannot be, each partition takes a step of its own."""
+        numbers = list(joint.waiting)
+        try:
+            landed = joint.land()
+        except LogError:
+            joint.forget()
+            apart += numbers
+            return
+        for number, (worker, done) in landed.items():
+            self._partitions[dataset.id, number] = worker
+            yield number, done
+
     def step(self, dataset: Dataset, partition: int, shares: Shares) -> Progress:
         """One step of a partition: see `Partition.step`."""
-        if not self._log.there([dataset.collected_topic]):
-            return Progress()
-        self._log.check(dataset.collected_topic, dataset.partitions)
-        place = dataset.id, partition
         known: set[str] | None = None
-        while self._log.owns(dataset.collected_topic, partition):
-            # a share without a topic is not provisioned yet, or closed just now; one that was
-            # read before it was published has one only as the log stands now
-            published = [share for share in shares() if share.published]
-            there = self._log.there(share.topic for share in published)
-            mine = [share for share in published if share.topic in there]
-            gone = [share for share in published if share.topic not in there]
+        while self._is_ours(dataset, partition):
+            mine, gone = self._published(shares)
             lost = [share.topic for share in gone if self._has_begun(share, partition)]
-            # kept only while what it remembers is what was committed: no error survives in it
-            worker = self._partitions.pop(place, None)
-            worker = worker or Partition(self._tools, dataset, partition, self._paces[place])
+            worker = self._taken(dataset, partition)
+            kept = False
             try:
                 if lost:  # passed over, it would lack what the common pass writes now
                     raise UnknownTopic(f"the topic {lost[0]} is not shown")
                 done = worker.step(mine)
+                self._partitions[dataset.id, partition] = worker
+                kept = True
+                return done
             except PositionMoved:
                 continue  # another relay was there first: start from what it committed
             except (UnknownTopic, KeyringError):
@@ -134,13 +222,36 @@ class Relay:
                 if known == {share.id for share in mine}:
                     raise
                 known = {share.id for share in mine}
-            else:
-                self._partitions[place] = worker
-                return done
             finally:
-                if place not in self._partitions:
+                if not kept:
                     worker.forget()
         return Progress()
+
+    def _is_ours(self, dataset: Dataset, partition: int) -> bool:
+        """Whether it is there, as it should be, and for this process."""
+        topic = dataset.collected_topic
+        if not self._log.there([topic]):
+            return False
+        self._log.check(topic, dataset.partitions)
+        return self._log.owns(topic, partition)
+
+    def _published(self, shares: Shares) -> tuple[list[Share], list[Share]]:
+        """The shares that have a topic, and those whose topic is not there: not provisioned yet, or
+        closed just now; one that was read before it was published has one only as the log
+        stands now."""
+        published = [share for share in shares() if share.published]
+        there = self._log.there(share.topic for share in published)
+        found: tuple[list[Share], list[Share]] = [], []
+        for share in published:
+            found[share.topic not in there].append(share)
+        return found
+
+    def _taken(self, dataset: Dataset, partition: int) -> Partition:
+        """Who relays it. Kept only while what it remembers is what was committed: whoever takes it
+        puts it back then, so that no error survives in it."""
+        place = dataset.id, partition
+        worker = self._partitions.pop(place, None)
+        return worker or Partition(self._tools, dataset, partition, self._paces[place])
 
     def _has_begun(self, share: Share, partition: int) -> bool:
         """Whether anything of the partition may stand in it."""

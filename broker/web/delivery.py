@@ -16,7 +16,7 @@ from broker.catalog import Catalog
 from broker.errors import LogError, UnknownTopic
 from broker.log.interface import PAGE_BYTES, Log
 from broker.log.interface import Page as Records
-from broker.relay.landing import taken
+from broker.relay.pages import taken
 from broker.relay.versions import LastVersions
 from broker.sharing.pulls import Pull, Pulls
 from broker.telemetry import Event, RecordsPulled

@@ -203,7 +203,7 @@ def test_a_partition_that_has_no_leader_yet_is_waited_for() -> None:
     """As it is for a moment after its topic was made."""
     from confluent_kafka import KafkaError, KafkaException
 
-    from broker.log.kafka import librdkafka
+    from broker.log.kafka.librdkafka import reading
 
     answers: list[Any] = [KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)] * 2
 
@@ -217,9 +217,30 @@ def test_a_partition_that_has_no_leader_yet_is_waited_for() -> None:
             """It has been deleted."""
             return SimpleNamespace(topics={})
 
-    assert librdkafka._end(Asked(), "a", 0) == 7  # type: ignore[arg-type]
+    assert reading._end(Asked(), "a", 0) == 7  # type: ignore[arg-type]
     answers += [KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 3
-    assert librdkafka._end(Asked(), "a", 0) == 7, "not every broker had heard of it"  # type: ignore[arg-type]
+    assert reading._end(Asked(), "a", 0) == 7, "not every broker had heard of it"  # type: ignore[arg-type]
     answers += [KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 100
     with pytest.raises(UnknownTopic):
-        librdkafka._end(Asked(), "a", 0)  # type: ignore[arg-type]
+        reading._end(Asked(), "a", 0)  # type: ignore[arg-type]
+
+
+def test_little_of_many_partitions_is_read_by_one_request(kafka: Cluster, tmp_path: Path) -> None:
+    """What there is no room for is left out, and read by itself."""
+    log = on.log_on(kafka, tmp_path, "librdkafka")
+    try:
+        log.create_topics({"a": 4})
+        for _ in range(3):
+            runs = [Run("a", number, [b"k"], [bytes(9_000_000)]) for number in range(3)]
+            log.commit(Batch(runs=runs))
+        log.commit(Batch([Append("a", 3, b"k", b"1")]))
+        ends = {number: log.end("a", number) for number in range(4)}
+        some = log.pages({("a", number): (0, ends[number]) for number in (0, 3)})
+        assert [len(page.keys) for page in some.values()] == [3, 1]
+        found = log.pages({("a", number): (0, end) for number, end in ends.items()})
+        assert len(found) < 4 and all(
+            len(one.keys) == 3 - 2 * (p[1] == 3) for p, one in found.items()
+        )
+    finally:
+        on.emptied(log)
+        log.close()

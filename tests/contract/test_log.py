@@ -77,6 +77,23 @@ def test_runs_and_many_entries_land_as_single_ones_do(log: Log) -> None:
         log.commit(Batch(runs=[Run("nowhere", 0, [b"k"], [b"v"])]))
 
 
+def test_what_several_partitions_have_is_read_together_whole_or_not_at_all(log: Log) -> None:
+    """Up to where each ended when it was asked: what came since is not of it."""
+    for number in range(3):
+        log.commit(Batch(runs=[Run("a", part, [b"%d" % number], [b"v"]) for part in (0, 1)]))
+    read = {part: log.page("a", part, 0, 10) for part in (0, 1)}
+    first = read[0].offsets[0]
+    ranges = {("a", 0): (first + 1, log.end("a", 0)), ("a", 1): (0, log.end("a", 1))}
+    log.commit(Batch(runs=[Run("a", part, [b"later"], [b"v"]) for part in (0, 1)]))
+    for _ in range(2):  # it is asked again and again
+        found = log.pages(ranges)
+        assert found.keys() <= ranges.keys()
+        for (_, part), page in found.items():
+            whole = [list(one) for one in read[part]]
+            assert [list(one) for one in page] == [one[1:] if part == 0 else one for one in whole]
+    assert log.pages({}) == {}
+
+
 def test_a_page_of_large_records_ends_before_its_limit(log: Log) -> None:
     large = [os.urandom(3_000_000) for _ in range(40)]
     for start in range(0, 40, 4):

@@ -13,7 +13,7 @@ from typing import Any
 
 from broker.bootstrap import Broker
 from broker.cli.main import main
-from broker.log.kafka.librdkafka import Writing
+from broker.log.kafka.librdkafka.writing import Writing
 from broker.sharing.service import Sharing
 
 ONCE = ("inside", "retired", "closed")

@@ -103,7 +103,7 @@ def stepping() -> None:
 def on_kafka(broker: Broker) -> None:
     """The same steps of a log on Kafka, by the fast transport."""
     from broker.log.kafka.engine import KafkaLog
-    from broker.log.kafka.librdkafka import Writing
+    from broker.log.kafka.librdkafka.writing import Writing
 
     class SteppingThere(Committing, KafkaLog):
         pass

@@ -286,22 +286,22 @@ CLUSTER = (
     Fault(
         f"{ROLE}::test_another_state_of_sharing_or_another_year_is_a_look_at_everything",
         "broker/relay/upto.py",
-        "seen = _Seen(revision, tuple(owned), years, there)",
-        "seen = _Seen(0, tuple(owned), years, there)",
+        "seen = _Seen(revision, tuple(owned)",
+        "seen = _Seen(0, tuple(owned)",
         "a new share gets nothing until its partitions grow",
     ),
     Fault(
         f"{ROLE}::test_who_writes_is_waited_for_although_nobody_tells",
         "broker/relay/upto.py",
-        "self.settled = not self.growing and len(there) == len(topics)",
-        "self.settled = len(there) == len(topics)",
+        "self.settled = fresh and not self.growing and len(there) == len(topics)",
+        "self.settled = fresh and len(there) == len(topics)",
         "what becomes readable after its commit was told waits for the next commit",
     ),
     Fault(
         f"{ROLE}::test_a_share_whose_topic_is_still_to_be_made_is_waited_for",
         "broker/relay/upto.py",
-        "self.settled = not self.growing and len(there) == len(topics)",
-        "self.settled = not self.growing",
+        "self.settled = fresh and not self.growing and len(there) == len(topics)",
+        "self.settled = fresh and not self.growing",
         "a share whose topic is made late is never begun",
     ),
     Fault(

@@ -6,6 +6,8 @@ OPENING = "tests/unit/test_opening.py"
 RELAYING = "tests/unit/test_relay.py"
 PARTITION = "broker/relay/partition.py"
 WORKER = "broker/relay/worker.py"
+TOGETHER = "tests/unit/test_joint.py"
+JOINT = "broker/relay/joint.py"
 
 OPENINGS = (
     Fault(
@@ -31,7 +33,7 @@ OPENINGS = (
     ),
     Fault(
         f"{OPENING}::test_of_what_is_superseded_more_is_read_at_once",
-        PARTITION,
+        "broker/relay/pages.py",
         "        del found[most:]\n",
         "",
         "an opening share takes as long as it likes, and who is live waits",
@@ -45,16 +47,80 @@ OPENINGS = (
     ),
     Fault(
         f"{RELAYING}::test_what_is_too_much_for_a_commit_is_tried_with_less",
-        PARTITION,
-        "        pace.failed(written)\n",
-        "",
+        "broker/relay/pace.py",
+        "            self.failed(written)\n",
+        "            pass\n",
         "a batch that does not land in a transaction's time is tried again for ever",
     ),
     Fault(
         f"{RELAYING}::test_what_a_batch_writes_is_bounded",
         PARTITION,
-        "_WRITTEN // plan.most",
-        "_WRITTEN",
+        "WRITTEN // plan.most",
+        "WRITTEN",
         "long texts for many shares fill the memory",
+    ),
+    Fault(
+        f"{TOGETHER}::test_what_is_small_lands_together",
+        JOINT,
+        "for _, one in self.waiting.values()) >= self._most",
+        "for _, one in self.waiting.values()) >= 0",
+        "each partition has a transaction of its own, and a change waits for eight",
+    ),
+    Fault(
+        f"{TOGETHER}::test_a_commit_has_about_as_many_records_as_a_batch",
+        JOINT,
+        "for _, one in self.waiting.values()) >= self._most",
+        "for _, one in self.waiting.values()) >= 10**9",
+        "large batches of all partitions wait in memory for each other",
+    ),
+    Fault(
+        f"{TOGETHER}::test_a_commit_has_about_as_many_records_as_a_batch",
+        PARTITION,
+        "below == there and (ahead is not None or all_read)",
+        "True",
+        "of what came at once a part is left until the next change",
+    ),
+    Fault(
+        f"{TOGETHER}::test_a_commit_has_only_so_many_bytes",
+        JOINT,
+        "waiting + made.bytes <= WRITTEN",
+        "True",
+        "long texts of several partitions make a transaction that cannot be landed",
+    ),
+    Fault(
+        f"{TOGETHER}::test_what_one_partition_is_refused_holds_up_no_other",
+        WORKER,
+        "            apart += numbers\n            return\n",
+        "            raise\n",
+        "a partition that cannot be written holds up all others",
+    ),
+    Fault(
+        f"{TOGETHER}::test_what_is_not_landed_is_not_remembered",
+        WORKER,
+        "        if made is None:\n            self._partitions",
+        "        if True:\n            self._partitions",
+        "a batch that did not land is passed over until the next change",
+    ),
+    Fault(
+        "tests/unit/test_relay_role.py::"
+        "test_another_state_of_sharing_or_another_year_is_a_look_at_everything",
+        "broker/relay/upto.py",
+        "self.settled = fresh and not",
+        "self.settled = not",
+        "a year that is ordered within a moment of a look is never begun",
+    ),
+    Fault(
+        f"{TOGETHER}::test_what_was_read_for_another_place_is_not_taken",
+        PARTITION,
+        "ahead[1] if ahead and ahead[0] == start else None",
+        "ahead[1] if ahead else None",
+        "what another relay has landed meanwhile is written once more",
+    ),
+    Fault(
+        f"{TOGETHER}::test_what_is_read_together_is_relayed_as_what_is_read_alone",
+        PARTITION,
+        "there = bisect_left(found.offsets, end)",
+        "there = min(limit, bisect_left(found.offsets, end))",
+        "of what was read together a part is left until the next change",
     ),
 )

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from broker.errors import LogError
-from broker.log.kafka import librdkafka
 from broker.log.kafka.address import ANSWER_SECONDS
-from broker.log.kafka.librdkafka import Reading
+from broker.log.kafka.librdkafka import reading
+from broker.log.kafka.librdkafka.reading import Reading
 
 
 class Clock:
@@ -75,14 +75,14 @@ def test_a_page_that_comes_in_pieces_has_its_patience_for_each(
 ) -> None:
     """A negative patience is none for librdkafka: it would wait for ever."""
     clock = Clock()
-    monkeypatch.setattr(librdkafka, "time", clock)
-    monkeypatch.setattr(librdkafka, "_end", lambda *given: 10)
-    reading = Reading.__new__(Reading)
-    reading._committed = consumer = Consumer(clock, most)  # type: ignore[assignment]
-    reading._at = None
+    monkeypatch.setattr(reading, "time", clock)
+    monkeypatch.setattr(reading, "_end", lambda *given: 10)
+    reader = Reading.__new__(Reading)
+    reader._committed = consumer = Consumer(clock, most)  # type: ignore[assignment]
+    reader._at = None
     if most == 10:
-        assert list(reading.read("t", 0, 0, 10).offsets) == list(range(10))
+        assert list(reader.read("t", 0, 0, 10).offsets) == list(range(10))
     else:
         with pytest.raises(LogError):
-            reading.read("t", 0, 0, 10)
+            reader.read("t", 0, 0, 10)
     assert set(consumer.waits) == {ANSWER_SECONDS}

@@ -238,7 +238,7 @@ def test_what_a_batch_writes_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shares: int
 ) -> None:
     """In bytes and in values, by how many shares a record reaches."""
-    monkeypatch.setattr(partition, "_WRITTEN", 20_000)
+    monkeypatch.setattr(partition, "WRITTEN", 20_000)
     city.use_mapping(tmp_path)
     long = "山东省聊城市东昌府区古楼街道" + "长" * 300
     rows = [city.resident(n, NOW, **({"hjdz": long} if n < 100 else {})) for n in range(120)]

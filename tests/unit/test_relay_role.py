@@ -41,12 +41,15 @@ class Relaying:
     def begin_round(self, owned: Iterable[tuple[str, int]]) -> None:
         self.owned = set(owned)
 
-    def step(self, dataset: Any, partition: int, shares: Any) -> Progress:
-        self.looked.append(partition)
-        happens, self.meanwhile = self.meanwhile, None
-        if happens:
-            happens()
-        return Progress()
+    def round(
+        self, dataset: Any, ends: Mapping[int, int], year: int, shares: Any
+    ) -> Iterator[tuple[int, Progress]]:
+        for partition in ends:
+            self.looked.append(partition)
+            happens, self.meanwhile = self.meanwhile, None
+            if happens:
+                happens()
+            yield partition, Progress()
 
 
 class Roled:

@@ -17,10 +17,10 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from broker.log.interface import Place
 from broker.log.kafka.address import ANSWER_SECONDS, DELIVERY_SECONDS, Address
 from broker.log.kafka.admin import COMPACTED, ask, making_none, ours, shown_anywhere
 from broker.log.kafka.refusals import unknown
-from broker.log.kafka.transport import Place
 
 SEGMENT = "segment.ms"
 _SHORT = "1"

@@ -8,12 +8,13 @@ batches also with the group's generation.
 import threading
 import time
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from broker.errors import LogError, UnknownTopic
 from broker.log.counts import REBALANCED, Counts
-from broker.log.interface import PAGE_BYTES, Batch, End, Page, Run, Stored
+from broker.log.interface import PAGE_BYTES, Batch, End, Page, Place, Run, Stored
 from broker.log.kafka.address import Address
 from broker.log.kafka.admin import Admin
 from broker.log.kafka.barrier import end_segments
@@ -22,7 +23,7 @@ from broker.log.kafka.fences import CONTROL, Fence, scope_of
 from broker.log.kafka.following import Following
 from broker.log.kafka.quiet import Quiet
 from broker.log.kafka.readers import Readers
-from broker.log.kafka.transport import Place, Reader, Transport
+from broker.log.kafka.transport import Fetched, Reader, Transport
 from broker.log.kafka.work import Work
 from broker.log.topics import COLLECTED, COMMITS, TABLES, must_match, partition_of
 
@@ -224,6 +225,12 @@ class KafkaLog:
             found = reader.read(topic, partition, offset, limit, size=PAGE_BYTES)
         return Page(found.offsets, found.keys, found.values)
 
+    def pages(self, ranges: Mapping[Place, tuple[int, int]]) -> Mapping[Place, Page]:
+        """See `Log`."""
+        with self._readers.asking() as reader:
+            found = reader.ranges(ranges, PAGE_BYTES)
+        return {place: _below(ranges[place][1], one) for place, one in found.items()}
+
     def _await_own(self, reader: Reader, place: Place) -> None:
         """A commit is acknowledged some milliseconds before it can be read: wait for our own."""
         if place not in self._written:
@@ -340,6 +347,11 @@ class KafkaLog:
         self._readers.close()
         self._copies.close()
         self._admin.close()
+
+
+def _below(end: int, found: Fetched) -> Page:
+    below = bisect_left(found.offsets, end)
+    return Page(found.offsets[:below], found.keys[:below], found.values[:below])
 
 
 def _position(name: str, value: bytes | None) -> Run:

@@ -33,7 +33,7 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from broker.log.interface import Run
+from broker.log.interface import Place, Run
 from broker.log.kafka.address import (
     ANSWER_SECONDS,
     DELIVERY_SECONDS,
@@ -43,7 +43,7 @@ from broker.log.kafka.address import (
 )
 from broker.log.kafka.admin import making_none
 from broker.log.kafka.refusals import away, fenced, other, unknown
-from broker.log.kafka.transport import Consumed, Fetched, Member, Place, Transport
+from broker.log.kafka.transport import Consumed, Fetched, Member, Transport
 
 _POLL_MS = 100
 _FETCH_MS = 5
@@ -128,6 +128,10 @@ class Reading:
                     raise away()
         self._at = topic, partition, found.after
         return found
+
+    def ranges(self, wanted: Mapping[Place, tuple[int, int]], size: int) -> dict[Place, Fetched]:
+        """See `Reader`: none."""
+        return {}
 
     def stable_end(self, topic: str, partition: int) -> int:
         """See `Reader`."""

@@ -9,8 +9,8 @@ ends the segment; never a second one before it has grown again.
 
 from collections.abc import Mapping
 
+from broker.log.interface import Place
 from broker.log.kafka.admin import COMPACTED
-from broker.log.kafka.transport import Place
 
 SEGMENT_SECONDS = int(COMPACTED["segment.ms"]) / 1000
 """How long a segment lasts."""

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from broker.log.kafka.transport import Place, Reader
+from broker.log.interface import Place
+from broker.log.kafka.transport import Reader
 
 _KEPT = 8
 """Readers that are kept when nobody uses them."""

@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from broker.errors import LogError
-from broker.log.interface import Run, Stored
-
-Place = tuple[str, int]
-"""Topic and partition."""
+from broker.log.interface import Place, Run, Stored
 
 
 class Fenced(LogError):
@@ -57,6 +54,11 @@ class Reader(Protocol):
     ) -> Fetched:
         """At most `limit` committed records from `offset` on; fewer only at the stable end, or
         where the values have about `size` bytes. `times`: with their times."""
+
+    def ranges(self, wanted: Mapping[Place, tuple[int, int]], size: int) -> dict[Place, Fetched]:
+        """Every committed record of these ranges, whose ends are stable, and perhaps some behind
+        them; without those that there was no room for in about `size` bytes of values, or that are
+        not read more quickly together."""
 
     def stable_end(self, topic: str, partition: int) -> int:
         """The offset up to which every transaction is over."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from broker.errors import PositionMoved
-from broker.log.interface import Batch, Run
+from broker.log.interface import Batch, Place, Run
 from broker.log.kafka.fences import Fence, moved
-from broker.log.kafka.transport import Consumed, Member, Place, Transport
+from broker.log.kafka.transport import Consumed, Member, Transport
 
 GROUP = "shuqiao.relay"
 _TOPICS = (r"^collected\..*",)
